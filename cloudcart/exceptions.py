@@ -1,0 +1,66 @@
+"""Every exception that cloudcart raises on purpose, in one tree.
+
+Not here: golden-signal *errors* (failed requests are data, see ``signals``) and faults (causes, see ``faults``). Each
+message ends with what to do next; the command line maps each branch to an exit code.
+
+::
+
+    CloudCartError
+    ├── UsageError            exit 2   what was asked for cannot be done as written; nothing happened
+    │   ├── FaultError                 a fault document that makes no sense (unknown kind, bad value, no such target)
+    │   └── MissingExtraError          an optional dependency is not installed; the message has the command
+    ├── LabError              exit 4   the lab could not start, or is not there; what had started was ended again
+    │   └── BackendError               this machine lacks what the backend needs
+    ├── LoadError             exit 4   the load generator could not run; no verdict is possible
+    └── OutcomeUnknownError            a call may or may not have had its effect (time-out, cut connection)
+"""
+
+from __future__ import annotations
+
+
+class CloudCartError(Exception):
+    """Root of the tree: catch it to catch everything cloudcart raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(CloudCartError):
+    """What was asked for cannot be done as written. Definite: nothing was changed."""
+
+    exit_code = 2
+
+
+class FaultError(UsageError):
+    """A fault document that cannot be used; the message names the field. Definite: nothing was injected."""
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is missing.
+
+    Args:
+        module: the module that could not be imported.
+        extra: the extra of this package that installs it.
+    """
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"{module} is not installed; run: pip install 'cloudcart[{extra}]'")
+
+
+class LabError(CloudCartError):
+    """The lab could not start, or is gone. Definite: what had been started was ended."""
+
+    exit_code = 4
+
+
+class BackendError(LabError):
+    """This machine lacks something that the chosen backend needs; the message says how to add it."""
+
+
+class LoadError(CloudCartError):
+    """The load generator could not start or died; there is no measurement to judge."""
+
+    exit_code = 4
+
+
+class OutcomeUnknownError(CloudCartError):
+    """A call whose effect is unknown: it may or may not have happened (time-out or connection cut after sending)."""

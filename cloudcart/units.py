@@ -1,0 +1,76 @@
+"""Quantities that people type: ``80ms``, ``1.5s``, ``2m``, ``5%``, ``64KiB``.
+
+Inside the program a duration is a float of seconds and a share is a float from 0 to 1; only the edges (documents,
+markers, command line, reports) see text. Used by faults, objectives, load profiles and the command line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)\s*")
+_DURATION_PATTERN: Final = r"^\d+(\.\d+)?(us|ms|s|m|h)$"
+
+
+def parse_duration(value: str | float) -> float:
+    """Return seconds for text with a unit (``80ms``, ``5s``, ``2m``); a bare number is seconds already.
+
+    Raises:
+        ValueError: the text is not a non-negative number followed by us, ms, s, m or h.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"a duration is text like '80ms' or a number of seconds, not {value!r}")
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            raise ValueError(f"{value!r} is not a duration; write a number and a unit, like 80ms, 5s or 2m")
+        return float(match[1]) * _SECONDS[match[2]]
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"a duration is finite and not negative, got {value!r}")
+    return float(value)
+
+
+def format_duration(seconds: float) -> str:
+    """Return the shortest exact text for a duration: ``0.08`` gives ``80ms``, ``60.0`` gives ``60s``."""
+    if seconds == 0:
+        return "0s"
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.6g}us"
+    if seconds < 1:
+        return f"{seconds * 1e3:.6g}ms"
+    return f"{seconds:.6g}s"
+
+
+def parse_share(value: str | float) -> float:
+    """Return a share from 0 to 1 for ``0.05`` or ``5%``.
+
+    Raises:
+        ValueError: not a number, or outside 0 to 1.
+    """
+    try:
+        share = float(value[:-1]) / 100 if isinstance(value, str) and value.endswith("%") else float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{value!r} is not a share; write 0.05 or 5%") from None
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share lies between 0 and 1 (0% to 100%), got {value!r}")
+    return share
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": _DURATION_PATTERN, "examples": ["80ms", "5s"]}),
+]
+"""Seconds inside, text with a unit in documents."""
+
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1, "examples": [0.05]}),
+]
+"""A probability or ratio from 0 to 1; ``5%`` is understood."""
