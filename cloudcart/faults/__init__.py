@@ -1,0 +1,61 @@
+"""What can go wrong: one file per kind of fault, and the catalogue of all of them.
+
+Catalogue, command-line help, JSON Schema and documentation are made from :data:`FAULTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from cloudcart.faults import base
+from cloudcart.faults.base import MAX_TTL, Contract, Exchange, Fault, Place
+from cloudcart.faults.error import Error
+from cloudcart.faults.latency import Latency
+from cloudcart.faults.target import Target
+from cloudcart.faults.timeout import Timeout
+
+__all__ = [
+    "FAULTS",
+    "MAX_TTL",
+    "Contract",
+    "Error",
+    "Exchange",
+    "Fault",
+    "Latency",
+    "Place",
+    "Target",
+    "Timeout",
+    "catalogue",
+    "parse_fault",
+]
+
+FAULTS: Final[Mapping[str, type[Fault]]] = MappingProxyType(
+    {
+        "error": Error,
+        "latency": Latency,
+        "timeout": Timeout,
+    }
+)
+"""Name to class, for every kind there is."""
+
+
+def parse_fault(document: Mapping[str, object]) -> Fault:
+    """Return the fault that a flat document describes; see :func:`cloudcart.faults.base.parse_fault`."""
+    return base.parse_fault(document, FAULTS)
+
+
+def catalogue() -> list[dict[str, object]]:
+    """Return every kind with its parameters (JSON Schema), what it acts on, what it needs, and its contract."""
+    return [
+        {
+            "kind": name,
+            "acts_on": kind.place,
+            "description": (kind.__doc__ or "").strip().splitlines()[0],
+            "parameters": kind.model_json_schema(),
+            "needs": kind.needs,
+            "contract": {name: getattr(kind.contract, name) for name in kind.contract.__slots__},
+        }
+        for name, kind in sorted(FAULTS.items())
+    ]

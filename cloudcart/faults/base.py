@@ -1,0 +1,139 @@
+"""What every fault is: a frozen value with its target, blast radius, schedule, label and contract.
+
+A fault knows the *place* it acts on (below) and nothing of backends, services or HTTP. It does not apply itself: the
+control plane (``services.chaos_control``) says which faults are active, and the code that owns a place (``chaos``)
+calls :meth:`act`. A new kind is one file beside this one and one line in ``FAULTS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cloudcart.exceptions import FaultError
+from cloudcart.faults.target import TargetText
+from cloudcart.units import Duration, Share
+
+MAX_TTL: Final = 3600.0
+"""Seconds; no fault outlives this, whatever was asked for."""
+
+Place = Literal["exchange", "link", "store", "broker", "process"]
+
+
+class Exchange(Protocol):
+    """A place: one piece of work that a service was asked for (an HTTP request, or a message it consumes)."""
+
+    def draw(self, number: int) -> float:
+        """Return this fault's ``number``-th random number for this exchange, uniform in [0, 1), 1 to 7.
+
+        Number 0 decided whether the fault hits at all. The same seed, fault and request key give the same numbers.
+        """
+
+    async def delay(self, seconds: float) -> None:
+        """Let ``seconds`` pass for this exchange alone."""
+
+    async def forward(self) -> None:
+        """Let the exchange go on: to the next fault that hit it, or to the service."""
+
+    async def answer(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
+        """Answer in the service's stead; the service never sees the request. A consumed message is rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a fault must do to which signal, how soon it shows and how soon it clears (seconds)."""
+
+    signal: str
+    change: str
+    shows_within: float
+    clears_within: float
+
+
+class Fault(BaseModel):
+    """A fault as a value: comparable, printable, JSON. The document form is flat and the same everywhere."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    kind: ClassVar[str]
+    place: ClassVar[Place]
+    contract: ClassVar[Contract]
+    needs: ClassVar[str] = ""  # what a backend must be able to do, in a sentence; empty: every backend can
+
+    target: TargetText
+    probability: Share = Field(1.0, description="share of matching requests that are hit; each fault draws for itself")
+    ttl: Duration = Field(60.0, gt=0, le=MAX_TTL, description="the fault ends by itself after this time")
+    seed: int | None = Field(None, ge=0, description="chooses which requests are hit; the lab's seed if not given")
+    first: int | None = Field(None, ge=1, description="hit at most so many requests, then none")
+    skip: int = Field(0, ge=0, description="let so many matching requests pass first ('after' is understood, too)")
+    every: int = Field(1, ge=1, description="consider only every n-th matching request")
+    max_active: int | None = Field(None, ge=1, description="requests under this fault at the same time, at most")
+    ramp: Duration = Field(0.0, description="the probability grows from 0 to its value over this time")
+    method: str | None = Field(None, description="only requests with this HTTP method")
+    header: str | None = Field(None, description="only requests with this header, as name or name=value")
+    user: int | None = Field(None, description="only requests of the user with this id")
+    replica: int | None = Field(None, ge=0, description="only this replica of the service")
+    direction: Literal["inbound", "outbound"] = Field("inbound", description="requests to the service, or its calls")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _after_means_skip(cls, document: Any) -> Any:
+        """Take ``after`` for ``skip``, except where a kind has a field ``after`` of its own (``timeout``)."""
+        if isinstance(document, dict) and "after" in document and "after" not in cls.model_fields:
+            return {"skip" if name == "after" else name: value for name, value in document.items()}
+        return document
+
+    @field_validator("method")
+    @classmethod
+    def _upper(cls, value: str | None) -> str | None:
+        return value.upper() if value else None
+
+    @property
+    def label(self) -> str:
+        """What a chart writes on the fault's window."""
+        return f"{self.kind} on {self.target}"
+
+    async def act(self, exchange: Exchange) -> None:
+        """Do to the exchange what this kind does. Only kinds whose place is ``exchange`` have it."""
+        raise NotImplementedError(f"{self.kind} does not act on exchanges")
+
+    def document(self) -> dict[str, Any]:
+        """Return the flat document of this fault: what it says beyond the defaults, durations as text."""
+        return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True)}
+
+    @property
+    def identity(self) -> bytes:
+        """Eight bytes that are the same for the same kind, target and parameters: the fault's part in a draw.
+
+        Time to live and seed are left out: the seed is mixed in apart, and a longer fault hits the same requests.
+        """
+        parts = self.model_dump(mode="json", exclude={"ttl", "seed"})
+        return hashlib.blake2b(repr((self.kind, sorted(parts.items()))).encode(), digest_size=8).digest()
+
+
+def parse_fault(document: Mapping[str, object], kinds: Mapping[str, type[Fault]]) -> Fault:
+    """Return the fault that a flat document describes.
+
+    Args:
+        document: ``{"kind": .., "target": .., parameters..}`` as in Python, HTTP, YAML and on the command line.
+        kinds: name to class; ``cloudcart.faults.FAULTS`` for all there are.
+
+    Raises:
+        FaultError: unknown kind, unknown or missing field, or a value that makes no sense; the message names the field.
+    """
+    kind = document.get("kind")
+    model = kinds.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        raise FaultError(f"kind: there is no fault {kind!r}; choose one of {', '.join(sorted(kinds))}")
+    try:
+        return model.model_validate({name: value for name, value in document.items() if name != "kind"})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "fault"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields)
+            raise FaultError(f"{field}: a {kind} fault has no such field; it has {known}") from None
+        raise FaultError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None

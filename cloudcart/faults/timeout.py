@@ -1,0 +1,28 @@
+"""``timeout``: the service does not answer; after the given time the caller gets a 504."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cloudcart.faults.base import Contract, Exchange, Fault
+from cloudcart.units import Duration, format_duration
+
+
+class Timeout(Fault):
+    """Silence, then 504. A caller with a shorter time-out of its own gives up first, which is the point."""
+
+    kind = "timeout"
+    place = "exchange"
+    contract = Contract("errors", "error ratio grows by the probability", shows_within=2.0, clears_within=1.0)
+
+    after: Duration = Field(30.0, gt=0, le=300, description="how long to stay silent before the 504")
+
+    async def act(self, exchange: Exchange) -> None:
+        """Wait, then answer 504."""
+        await exchange.delay(self.after)
+        await exchange.answer(504, {"error": "injected time-out"}, {})
+
+    @property
+    def label(self) -> str:
+        """As ``silent for 2s on products``."""
+        return f"silent for {format_duration(self.after)} on {self.target}"

@@ -1,0 +1,208 @@
+"""Every setting and resilience switch of the shop, with its default, unit and meaning.
+
+One frozen tree. The lab makes it once (environment variables ``CLOUDCART_<SECTION>__<FIELD>``, then ``--set
+section.field=value``) and gives each service only what it may know (:meth:`Settings.for_service`). Factories take it as
+their first argument, so a test builds one by hand; nothing reads the environment on its own. Not here: options of a
+single run (rate, duration, seed), which belong to the experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cloudcart.exceptions import UsageError
+from cloudcart.units import Duration, Share
+
+ServiceName = Literal["gateway", "users", "products", "orders", "chaos", "notifications"]
+
+SERVICES: Final[Mapping[ServiceName, int]] = {
+    "gateway": 3000,
+    "users": 8001,
+    "products": 8002,
+    "orders": 8003,
+    "chaos": 8004,
+    "notifications": 8005,
+}
+"""Every service of the shop and its default port. The order is the order in which they are started and shown."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Stores(_Section):
+    """Where the stores are; the lab fills these in."""
+
+    database: SecretStr = Field(SecretStr(""), description="SQLAlchemy URL of PostgreSQL, as this service's own role")
+    redis: str = Field("", description="URL of the Redis-protocol server")
+    kafka: str = Field("", description="bootstrap address of the Kafka-protocol broker, host:port")
+    pool_size: int = Field(8, ge=1, description="database connections a service keeps open at most")
+
+
+class Urls(_Section):
+    """Where each service reaches the others; a link fault works by pointing one of these at a proxy."""
+
+    gateway: str = ""
+    users: str = ""
+    products: str = ""
+    orders: str = ""
+    chaos: str = ""
+    notifications: str = ""
+
+
+class Auth(_Section):
+    """Who may sign and who may verify. There is no default secret: outside a lab they must be given."""
+
+    private_key: SecretStr | None = Field(None, description="Ed25519 private key (PEM); only the user service has it")
+    public_key: str | None = Field(None, description="Ed25519 public key (PEM) that every service verifies with")
+    service_secret: SecretStr | None = Field(None, description="shared secret of service-to-service calls")
+    token_lifetime: Duration = Field(24 * 3600.0, description="how long a user's token is valid")
+    bcrypt_rounds: int = Field(10, ge=4, le=16, description="work factor of password hashes")
+    admin_password: SecretStr | None = Field(None, description="password of the seeded user 'admin'")
+    demo_password: SecretStr | None = Field(None, description="password of the seeded user 'demo'")
+
+
+class Chaos(_Section):
+    """The control plane's own promises."""
+
+    lease: Duration = Field(5.0, description="silence of the control plane after which a service drops all faults")
+    poll: Duration = Field(1.0, description="how long the control plane holds a long poll open when nothing changes")
+    seed: int = Field(0, description="seed of faults that name none")
+
+
+class Gateway(_Section):
+    """The single entry: limits and resilience, each a switch."""
+
+    rate_limit: bool = Field(True, description="limit requests per client (sliding window in Redis)")
+    rate_limit_requests: int = Field(100, ge=1, description="requests a client may make in one window")
+    rate_limit_window: Duration = Field(60.0, description="length of the sliding window")
+    cors_origins: tuple[str, ...] = Field(("http://localhost:3001", "http://127.0.0.1:3001"), description="origins")
+    timeouts: bool = Field(True, description="give up on a slow upstream (504)")
+    timeout: Duration = Field(2.0, gt=0, description="time allowed for one upstream attempt")
+    retries: bool = Field(True, description="repeat idempotent calls that failed, within the retry budget")
+    retry_attempts: int = Field(2, ge=0, description="repeats of one request at most")
+    retry_budget: Share = Field(0.2, description="repeats as a share of requests, over ten seconds")
+    bulkhead: bool = Field(True, description="each upstream has its own share of connections; surplus gets a 503")
+    bulkhead_size: int = Field(32, ge=1, description="requests in flight to one upstream at most")
+    connections: int = Field(64, ge=1, description="upstream connections in all; without bulkheads they are shared")
+    circuit_breaker: bool = Field(True, description="stop calling an upstream that keeps failing (503 at once)")
+    breaker_failures: int = Field(20, ge=1, description="failures in a row that open the breaker")
+    breaker_reset: Duration = Field(1.0, description="time until an open breaker lets one trial call through")
+    cache: bool = Field(True, description="keep product lists, and serve them stale while products is down")
+    cache_ttl: Duration = Field(1.0, description="how long a cached product list is fresh")
+
+
+class Users(_Section):
+    """User service."""
+
+    login_attempts: int = Field(10, ge=1, description="failed log-ins per user name and minute before 429")
+
+
+class Products(_Section):
+    """Product service."""
+
+    low_stock: int = Field(10, ge=0, description="at or below this stock an alert is published")
+
+
+class Orders(_Section):
+    """Order service."""
+
+    timeouts: bool = Field(True, description="give up on a slow call to the product service")
+    timeout: Duration = Field(1.5, gt=0, description="time allowed for one call to the product service")
+    retries: bool = Field(True, description="repeat failed calls to the product service (they are idempotent by order)")
+    retry_attempts: int = Field(3, ge=0, description="repeats of one call at most")
+    notify: Literal["events", "direct"] = Field(
+        "events",
+        description="how the worker hears of an order: 'events' by the outbox, 'direct' by a call that waits",
+    )
+
+
+class Notifications(_Section):
+    """Notification worker."""
+
+    batch: int = Field(100, ge=1, description="events handled in one transaction at most")
+
+
+class Settings(BaseSettings):
+    """The whole tree; immutable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CLOUDCART_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        nested_model_default_partial_update=True,
+    )
+
+    lab: bool = Field(False, description="this is a lab: faults may act, request keys are honoured, reset is possible")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe log line written")
+    stores: Stores = Stores()
+    urls: Urls = Urls()
+    auth: Auth = Auth()
+    chaos: Chaos = Chaos()
+    gateway: Gateway = Gateway()
+    users: Users = Users()
+    products: Products = Products()
+    orders: Orders = Orders()
+    notifications: Notifications = Notifications()
+
+    def with_overrides(self, overrides: Mapping[str, object]) -> Self:
+        """Return a copy with dotted settings replaced, as ``{"gateway.rate_limit": "off"}``.
+
+        Raises:
+            UsageError: a name that does not exist, or a value of the wrong shape; the message names it.
+        """
+        tree: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
+        changes: dict[str, dict[str, object]] = {}
+        for dotted, value in overrides.items():
+            section, _, field = dotted.rpartition(".")
+            owner = type(tree[section]) if isinstance(tree.get(section), _Section) else type(self)
+            if (
+                field not in owner.model_fields
+                or (section and owner is type(self))
+                or isinstance(tree.get(dotted), _Section)
+            ):
+                raise UsageError(f"there is no setting {dotted!r}; 'cloudcart settings' lists them all")
+            changes.setdefault(section, {})[field] = value
+        try:
+            for section, fields in changes.items():
+                if section:
+                    tree[section] = type(tree[section]).model_validate({**dict(tree[section]), **fields})
+            return type(self)(**{**tree, **changes.get("", {})})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(part for part in (section, *map(str, first["loc"])) if part)
+            raise UsageError(f"setting {where!r}: {first['msg']} (got {first['input']!r})") from None
+
+    def for_service(self, service: ServiceName) -> Self:
+        """Return what ``service`` may know: the signing key goes to the user service alone."""
+        if service == "users":
+            return self
+        hidden = {"private_key": None, "admin_password": None, "demo_password": None}
+        return self.model_copy(update={"auth": self.auth.model_copy(update=hidden)})
+
+
+class SettingInfo(NamedTuple):
+    """One line of ``cloudcart settings``."""
+
+    name: str
+    default: object
+    environment: str
+    description: str
+
+
+def describe_settings() -> Iterator[SettingInfo]:
+    """Yield every setting that a user may change, in the order of the tree."""
+    defaults = Settings.model_construct()
+    for name, info in Settings.model_fields.items():
+        value = getattr(defaults, name)
+        if not isinstance(value, _Section):
+            yield SettingInfo(name, value, f"CLOUDCART_{name.upper()}", info.description or "")
+            continue
+        for field, inner in type(value).model_fields.items():
+            environment = f"CLOUDCART_{name}__{field}".upper()
+            yield SettingInfo(f"{name}.{field}", getattr(value, field), environment, inner.description or "")

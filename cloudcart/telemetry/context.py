@@ -1,0 +1,70 @@
+"""What travels with one request or message through the shop: ids, the request key, and the marks of faults.
+
+Set by the first middleware of the stack (``services.assemble``) and by the consumer of the worker; read by the access
+log, the chaos middleware and the outbound client, which passes it on. Not a place for business data.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Final
+
+REQUEST_ID: Final = "x-request-id"
+TRACEPARENT: Final = "traceparent"
+REQUEST_KEY: Final = "x-cloudcart-request-key"
+INJECT: Final = "x-cloudcart-inject"
+FAULT_MARK: Final = "x-cloudcart-fault"
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request's travelling data.
+
+    ``request_key`` and ``inject`` are empty outside a lab: the stack drops these headers there. ``marks`` collects the
+    ids of faults that hit this request, here or in a service that was called for it.
+    """
+
+    request_id: str
+    traceparent: str
+    request_key: str = ""
+    inject: str = ""
+    marks: list[str] = field(default_factory=list)
+
+    @property
+    def trace_id(self) -> str:
+        """The 32 hex digits in the middle of the W3C traceparent."""
+        return self.traceparent[3:35]
+
+    def outbound_headers(self, attempt: int = 0) -> dict[str, str]:
+        """Return the headers for a call made on behalf of this request; a retry appends its attempt to the key."""
+        headers = {REQUEST_ID: self.request_id, TRACEPARENT: self.traceparent}
+        if self.request_key:
+            headers[REQUEST_KEY] = f"{self.request_key}/r{attempt}" if attempt else self.request_key
+        if self.inject:
+            headers[INJECT] = self.inject
+        return headers
+
+
+def new_traceparent() -> str:
+    """Return a fresh W3C trace context (version 00, sampled)."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def context_from_headers(headers: Mapping[str, str], *, lab: bool) -> RequestContext:
+    """Return the context that lower-case ``headers`` describe, with fresh ids where they have none."""
+    traceparent = headers.get(TRACEPARENT, "")
+    if len(traceparent) != 55:
+        traceparent = new_traceparent()
+    request_id = headers.get(REQUEST_ID, "")[:64]
+    if not request_id.replace("-", "").isalnum():
+        request_id = traceparent[3:35]
+    if not lab:
+        return RequestContext(request_id, traceparent)
+    return RequestContext(request_id, traceparent, headers.get(REQUEST_KEY, "")[:200], headers.get(INJECT, "")[:500])
+
+
+current: ContextVar[RequestContext | None] = ContextVar("cloudcart_request", default=None)
+"""The request being served by the running task, if any."""
