@@ -12,6 +12,9 @@ message ends with what to do next; the command line maps each branch to an exit 
     ├── LabError              exit 4   the lab could not start, or is not there; what had started was ended again
     │   └── BackendError               this machine lacks what the backend needs
     ├── LoadError             exit 4   the load generator could not run; no verdict is possible
+    ├── RefusedError                   a service refuses a request: the status and sentence that the client gets
+    │   └── TokenError                 the token of a request cannot be accepted (401)
+    ├── StoreError                     a store does not answer; definite, unless it says otherwise
     └── OutcomeUnknownError            a call may or may not have had its effect (time-out, cut connection)
 """
 
@@ -60,6 +63,34 @@ class LoadError(CloudCartError):
     """The load generator could not start or died; there is no measurement to judge."""
 
     exit_code = 4
+
+
+class RefusedError(CloudCartError):
+    """A service refuses a request. Definite: nothing was changed. ``services.problems`` turns it into the answer.
+
+    Args:
+        status: HTTP status of the answer.
+        error: one sentence for the person who called.
+        extra: further members of the problem document.
+    """
+
+    def __init__(self, status: int, error: str, **extra: object) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+        self.extra = extra
+
+
+class TokenError(RefusedError):
+    """A missing or unacceptable token; ``reason`` is one of missing, malformed, signature, expired (a metric label)."""
+
+    def __init__(self, reason: str, error: str) -> None:
+        super().__init__(401, error)
+        self.reason = reason
+
+
+class StoreError(CloudCartError):
+    """A store (PostgreSQL, Redis, Kafka) cannot be reached or gave up; what was asked of it did not happen."""
 
 
 class OutcomeUnknownError(CloudCartError):
