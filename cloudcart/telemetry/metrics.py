@@ -22,12 +22,14 @@ import cloudcart
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-# Renard series R40 (ISO 3), rounded as the standard lists it: 40 steps a decade, so a bucket is at most 7 % wide and
-# the service-level bounds that people choose (0.25, 0.5, 1, 2, 5 s) are edges.
+# Renard series R40 (ISO 3), in hundredths as the standard rounds it: 40 steps a decade, so a bucket is at most 7 %
+# wide and the service-level bounds that people choose (0.25, 0.5, 1, 2, 5 s) are edges.
+# fmt: off
 _R40: Final = (
-    "1.00 1.06 1.12 1.18 1.25 1.32 1.40 1.50 1.60 1.70 1.80 1.90 2.00 2.12 2.24 2.36 2.50 2.65 2.80 3.00 "
-    "3.15 3.35 3.55 3.75 4.00 4.25 4.50 4.75 5.00 5.30 5.60 6.00 6.30 6.70 7.10 7.50 8.00 8.50 9.00 9.50"
-).split()
+    100, 106, 112, 118, 125, 132, 140, 150, 160, 170, 180, 190, 200, 212, 224, 236, 250, 265, 280, 300,
+    315, 335, 355, 375, 400, 425, 450, 475, 500, 530, 560, 600, 630, 670, 710, 750, 800, 850, 900, 950,
+)
+# fmt: on
 _SHORTEST: Final = 1e-3
 _LONGEST: Final = 30.0
 _LAG_PERIOD: Final = 0.05
@@ -36,7 +38,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 def bucket_edges() -> tuple[float, ...]:
     """Return the upper edges, in seconds, of every duration histogram: R40 from 1 ms to 30 s."""
-    edges = (float(f"{step}e{decade}") for decade in range(-3, 2) for step in _R40)
+    edges = (float(f"{step}e{decade}") for decade in range(-5, 0) for step in _R40)
     return tuple(edge for edge in edges if _SHORTEST <= edge <= _LONGEST)
 
 

@@ -1,0 +1,85 @@
+"""The one stack: what every request of every service passes through, outermost first.
+
+Each service's factory builds its application and hands it to :func:`assemble`; what comes back is what the server runs.
+Not here: what the layers do (``services.layers``, ``chaos.middleware``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import fastapi.routing
+from starlette.types import ASGIApp
+
+from cloudcart.chaos.active import ActiveFaults
+from cloudcart.services.layers import (
+    BodyLimitLayer,
+    Check,
+    LifespanLayer,
+    OperationsLayer,
+    RequestContextLayer,
+    TrafficLayer,
+)
+from cloudcart.settings import ServiceName, Settings
+from cloudcart.telemetry.logs import AccessLog
+from cloudcart.telemetry.metrics import Telemetry
+from cloudcart.telemetry.routes import Routes
+
+
+def assemble(
+    service: ServiceName,
+    app: ASGIApp,
+    settings: Settings,
+    telemetry: Telemetry,
+    faults: ActiveFaults | None = None,
+    *,
+    checks: Mapping[str, Check] | None = None,
+    routes: Routes | None = None,
+) -> ASGIApp:
+    """Return ``app`` behind the stack.
+
+    Args:
+        service: whose application it is; faults are aimed at this name.
+        app: the application; its own lifespan runs inside the stack's.
+        settings: as the factory was given them.
+        telemetry: as the factory made it; ``/metrics`` answers its registry.
+        faults: what is active in this process, if the service needs it elsewhere, too; made here if not given.
+        checks: what ``/ready`` looks at, by name, such as ``{"database": ping}``.
+        routes: the templates; read from the application if not given.
+    """
+    faults = faults or ActiveFaults(service, replica=0, lab=settings.lab)
+    routes = routes or Routes(route_templates(app))
+    log = AccessLog(service) if settings.log_level in ("debug", "info") else None
+    outermost_first: list[Callable[[ASGIApp], ASGIApp]] = [
+        partial(LifespanLayer, background=[telemetry.watch_event_loop]),
+        partial(RequestContextLayer, lab=settings.lab),
+        partial(TrafficLayer, telemetry=telemetry, routes=routes, log=log),  # outside chaos: injected errors count
+        *_chaos(faults),
+        BodyLimitLayer,
+        partial(OperationsLayer, telemetry=telemetry, checks=checks or {}),
+    ]
+    for layer in reversed(outermost_first):
+        app = layer(app)
+    return app
+
+
+def route_templates(app: ASGIApp) -> list[str]:
+    """Return the templates of a Starlette or FastAPI application, in the order in which its router tries them."""
+    return [template for template in _templates(getattr(app, "routes", ())) if template]
+
+
+def _templates(routes: Iterable[Any]) -> Iterator[str]:
+    # FastAPI keeps included routers nested since 0.160 or so, and says through this function what they come to.
+    flatten = getattr(fastapi.routing, "iter_route_contexts", iter)
+    for route in flatten(routes):
+        yield getattr(route, "path", "") or ""
+
+
+def _chaos(faults: ActiveFaults) -> list[Callable[[ASGIApp], ASGIApp]]:
+    try:
+        from cloudcart.chaos.middleware import ChaosMiddleware
+    except ImportError:
+        return []
+    return [partial(ChaosMiddleware, active=faults)]
