@@ -1,0 +1,282 @@
+"""The faults that are active in this process, and the decision whether one of them hits a piece of work.
+
+Time to live and lease are enforced here, against the monotonic clock, whoever forgot to heal. Not here: what a fault
+does (``faults``), where (``middleware``, ``outbound``, ``messaging``), or how the set arrives (``agent``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from cloudcart.chaos.draw import Draws, number
+from cloudcart.chaos.matching import RouteIndex, Work
+from cloudcart.faults import Fault
+from cloudcart.telemetry.metrics import Durations
+
+_KEPT: Final = 200  # ended faults whose counts are remembered, so that a late report or scrape still finds them
+_ROUTES_COUNTED: Final = 1024  # routes that one fault counts apart; a foreign application may have no templates
+
+
+@dataclass(slots=True, eq=False)
+class ActiveFault:
+    """One fault in force here: ``drawn`` counts decisions taken, ``injected`` those that hit."""
+
+    id: str
+    fault: Fault
+    draws: Draws
+    started: float
+    deadline: float
+    leased: bool = False
+    drawn: int = 0
+    injected: int = 0
+    in_flight: int = 0
+    matched: int = 0
+    ended: bool = False
+    waiting: set[asyncio.Future[None]] = field(default_factory=set)
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    def next_key(self, route: str) -> str:
+        """Return the key of a request that has none: the how-manieth on its route since this fault became active."""
+        if route not in self._seen and len(self._seen) >= _ROUTES_COUNTED:
+            route = "*"
+        count = self._seen[route] = self._seen.get(route, 0) + 1
+        return f"{route}#{count}"
+
+    def scheduled(self) -> bool:
+        """Count one matching request and say whether ``skip``, ``every`` and ``first`` let it be drawn for."""
+        place = self.matched - self.fault.skip
+        self.matched += 1
+        if place < 0 or place % self.fault.every:
+            return False
+        return self.fault.first is None or self.injected < self.fault.first
+
+    def probability(self, now: float) -> float:
+        """Return the probability at this moment: it grows linearly over the ramp."""
+        ramp = self.fault.ramp
+        return self.fault.probability * min(1.0, (now - self.started) / ramp) if ramp else self.fault.probability
+
+    def end(self) -> None:
+        """Make sure that it never acts again, and let go of what it holds back at this moment."""
+        self.ended = True
+        for waiter in tuple(self.waiting):
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+@dataclass(slots=True)
+class Effects:
+    """What was injected in this process since it began, summed over faults; read by the metrics."""
+
+    errors: int = 0
+    timeouts: int = 0
+    delays: Durations = field(default_factory=Durations)
+
+    def count(self, fault: Fault) -> None:
+        """Count a hit by its kind. A time-out is no error here, although its caller sees a 504."""
+        if fault.kind == "timeout":
+            self.timeouts += 1
+        elif fault.contract.signal == "errors":
+            self.errors += 1
+
+    def delayed(self, fault: Fault, seconds: float) -> None:
+        """Record how long a fault really held an exchange back."""
+        if fault.contract.signal == "latency":
+            self.delays.observe(seconds)
+
+
+class ActiveFaults:
+    """What is active in one process of ``service``.
+
+    Attributes:
+        any: whether a fault is active here, or anywhere in the lab. The one thing that a request without faults checks.
+        effects: sums over all faults that ever acted here.
+        boot: tells this process from its predecessor with the same name, whose counts started anew.
+
+    Args:
+        service: the name that targets use.
+        replica: which of the service's replicas this is, from 0.
+        lab: whether faults may act at all; without a lab nothing is ever active.
+        seed: for faults that name none.
+        clock: seconds that only ever grow.
+    """
+
+    __slots__ = (
+        "_clock", "_elsewhere", "_ended", "_horizon", "_index", "_lease_until", "_records",
+        "any", "boot", "effects", "lab", "replica", "seed", "service",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        service: str,
+        replica: int = 0,
+        *,
+        lab: bool,
+        seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.any = False
+        self.service = service
+        self.replica = replica
+        self.lab = lab
+        self.seed = seed
+        self.boot = secrets.token_hex(8)
+        self.effects = Effects()
+        self._clock = clock
+        self._records: dict[str, ActiveFault] = {}
+        self._ended: OrderedDict[str, ActiveFault] = OrderedDict()
+        self._elsewhere = -math.inf  # until when some fault is active in another process
+        self._lease_until = math.inf
+        self._horizon = math.inf
+        self._index: RouteIndex[ActiveFault] = RouteIndex(())
+
+    def add(
+        self, fault: Fault, fault_id: str, *, ttl_left: float | None = None, ordinal: int = 0, leased: bool = False
+    ) -> ActiveFault | None:
+        """Make a fault active; adding an id again moves its deadline and keeps its counts.
+
+        Returns None, and does nothing, for a fault that this process is no target of, or outside a lab.
+        """
+        if not self.lab or not self._concerns(fault):
+            return None
+        now = self._clock()
+        deadline = now + min(fault.ttl if ttl_left is None else ttl_left, fault.ttl)
+        record = self._records.get(fault_id) or self._ended.pop(fault_id, None)
+        if record is None or record.fault != fault:
+            draws = Draws(self.seed if fault.seed is None else fault.seed, fault.identity, ordinal)
+            fresh = ActiveFault(fault_id, fault, draws, deadline - fault.ttl, deadline, leased)
+            if record is not None:  # the fault was changed while active: the accounting goes on
+                fresh.drawn, fresh.injected, fresh.waiting = record.drawn, record.injected, record.waiting
+                fresh.in_flight = record.in_flight
+            record = fresh
+        record.deadline, record.leased, record.ended = deadline, leased, False
+        self._records[fault_id] = record
+        self._changed()
+        return record
+
+    def remove(self, fault_id: str) -> None:
+        """End one fault; ending it twice is the same as once."""
+        record = self._records.pop(fault_id, None)
+        if record is not None:
+            self._retire(record)
+            self._changed()
+
+    def clear(self) -> None:
+        """End every fault."""
+        for record in self._records.values():
+            self._retire(record)
+        self._records.clear()
+        self._elsewhere = -math.inf
+        self._changed()
+
+    def replace(self, faults: Iterable[tuple[str, Fault, float, int]], lease: float) -> None:
+        """Take over the control plane's set: ``(id, fault, seconds left, ordinal)``; what it does not name ends.
+
+        Args:
+            faults: everything active in the lab, also what concerns other services.
+            lease: seconds without a further call after which all of it ends.
+        """
+        named, elsewhere = set(), -math.inf
+        for fault_id, fault, ttl_left, ordinal in faults:
+            named.add(fault_id)
+            if self.add(fault, fault_id, ttl_left=ttl_left, ordinal=ordinal, leased=True) is None and self.lab:
+                elsewhere = max(elsewhere, self._clock() + ttl_left)
+        for fault_id in [i for i, record in self._records.items() if record.leased and i not in named]:
+            self.remove(fault_id)
+        self._elsewhere = elsewhere
+        self.renew(lease)
+
+    def renew(self, lease: float) -> None:
+        """The control plane was heard: its faults may stay for ``lease`` more seconds."""
+        self._lease_until = self._clock() + lease
+        self._changed()
+
+    def records(self) -> list[ActiveFault]:
+        """Return what is active at this moment, in the order in which the faults act."""
+        self._expire(self._clock())
+        return list(self._records.values())
+
+    def counts(self) -> Mapping[str, tuple[int, int]]:
+        """Return drawn and injected of every fault known, active or ended lately, by id."""
+        self._expire(self._clock())
+        known = (*self._ended.values(), *self._records.values())
+        return {record.id: (record.drawn, record.injected) for record in known}
+
+    def history(self) -> list[ActiveFault]:
+        """Return every record whose counts are still known, ended ones first."""
+        self._expire(self._clock())
+        return [*self._ended.values(), *self._records.values()]
+
+    def matching(self, work: Work) -> list[ActiveFault] | tuple[ActiveFault, ...]:
+        """Return the faults that could hit this piece of work, in the order in which they act."""
+        if self._clock() >= self._horizon:
+            self._expire(self._clock())
+        return self._index.find(work)
+
+    def decide(self, record: ActiveFault, route: str, key: str) -> bytes | None:
+        """Return the draw of a fault that hits the work with this key now, and count it; None if it does not hit.
+
+        Args:
+            record: a fault that matches the work.
+            route: the work's route template, for counting where it has no key.
+            key: the request key, or empty.
+        """
+        now = self._clock()
+        if record.ended or now >= record.deadline or (record.leased and now >= self._lease_until):
+            return None
+        digest = record.draws.digest(key or record.next_key(route))
+        if not record.scheduled():
+            return None
+        record.drawn += 1
+        if number(digest, 0) >= record.probability(now):
+            return None
+        if record.fault.max_active is not None and record.in_flight >= record.fault.max_active:
+            return None
+        record.injected += 1
+        self.effects.count(record.fault)
+        return digest
+
+    def seconds_left(self, record: ActiveFault) -> float:
+        """Return how long a fault may still hold something back."""
+        until = min(record.deadline, self._lease_until) if record.leased else record.deadline
+        return 0.0 if record.ended else max(0.0, until - self._clock())
+
+    def _concerns(self, fault: Fault) -> bool:
+        replica_fits = fault.replica is None or fault.replica == self.replica
+        return replica_fits and (fault.target.topic is not None or fault.target.service == self.service)
+
+    def _retire(self, record: ActiveFault) -> None:
+        record.end()
+        self._ended[record.id] = record
+        while len(self._ended) > _KEPT:
+            self._ended.popitem(last=False)
+
+    def _expire(self, now: float) -> None:
+        if now < self._horizon:
+            return
+        lost = now >= self._lease_until
+        for record in list(self._records.values()):
+            if now >= record.deadline or (lost and record.leased):
+                self._retire(self._records.pop(record.id))
+        if lost:
+            self._elsewhere = -math.inf
+        self._changed()
+
+    def _changed(self) -> None:
+        """Index anew; the hot path reads what is computed here."""
+        now = self._clock()
+        self._index = RouteIndex((record, record.fault) for record in self._records.values())
+        self.any = bool(self._records) or self._elsewhere > now
+        ends = [record.deadline for record in self._records.values()]
+        if self._elsewhere > now:
+            ends.append(self._elsewhere)
+        leased = self._elsewhere > now or any(record.leased for record in self._records.values())
+        if leased:
+            ends.append(self._lease_until)
+        self._horizon = min(ends, default=math.inf)

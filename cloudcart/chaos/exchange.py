@@ -1,0 +1,122 @@
+"""Leads one piece of work through the faults that match it: the part that every place of kind ``exchange`` shares.
+
+Each fault that hits gets the work in turn and hands it on with ``forward``; who wants to act on HTTP requests,
+outbound calls or messages subclasses :class:`Passage`. Faults decide when their turn comes, so a fault behind an
+injected error neither draws nor counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from cloudcart.chaos.active import ActiveFault, ActiveFaults
+from cloudcart.chaos.draw import number
+
+
+class Passage(ABC):
+    """One piece of work on its way.
+
+    Args:
+        active: where decisions are taken and counted.
+        records: the faults that match, in the order in which they act.
+        route: for counting work that has no key.
+        key: the request key, or empty.
+        marks: gets the id of each fault that hits.
+    """
+
+    __slots__ = ("_active", "_key", "_marks", "_next", "_records", "_route")
+
+    def __init__(
+        self,
+        active: ActiveFaults,
+        records: Sequence[ActiveFault],
+        route: str,
+        key: str,
+        marks: list[str],
+    ) -> None:
+        self._active = active
+        self._records = records
+        self._route = route
+        self._key = key
+        self._marks = marks
+        self._next = 0
+
+    async def advance(self) -> None:
+        """Hand the work to the next fault that hits it, or let it be served."""
+        while self._next < len(self._records):
+            record = self._records[self._next]
+            self._next += 1
+            digest = self._active.decide(record, self._route, self._key)
+            if digest is not None:
+                await self._under(record, digest)
+                return
+        await self.serve()
+
+    async def _under(self, record: ActiveFault, digest: bytes) -> None:
+        self._marks.append(record.id)
+        record.in_flight += 1
+        try:
+            await record.fault.act(_Hit(self, record, digest))
+        finally:
+            record.in_flight -= 1
+
+    async def hold(self, record: ActiveFault, seconds: float) -> None:
+        """Let ``seconds`` pass, or less if the fault ends before."""
+        seconds = min(seconds, self._active.seconds_left(record))
+        begun = time.perf_counter()
+        if seconds > 0:
+            loop = asyncio.get_running_loop()
+            released: asyncio.Future[None] = loop.create_future()
+            timer = loop.call_later(seconds, _release, released)
+            record.waiting.add(released)
+            try:
+                await self.wait_for(released)
+            finally:
+                timer.cancel()
+                record.waiting.discard(released)
+                self._active.effects.delayed(record.fault, time.perf_counter() - begun)
+        else:
+            self._active.effects.delayed(record.fault, 0.0)
+
+    async def wait_for(self, released: asyncio.Future[None]) -> None:
+        """Wait until the delay is over. A place that can notice that its caller has gone ends sooner."""
+        await released
+
+    @abstractmethod
+    async def serve(self) -> None:
+        """Let the service do the work."""
+
+    @abstractmethod
+    async def reply(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
+        """Answer in the service's stead."""
+
+
+class _Hit:
+    """What one fault sees of the work that it hits; fulfils :class:`cloudcart.faults.Exchange`."""
+
+    __slots__ = ("_digest", "_passage", "_record")
+
+    def __init__(self, passage: Passage, record: ActiveFault, digest: bytes) -> None:
+        self._passage = passage
+        self._record = record
+        self._digest = digest
+
+    def draw(self, index: int) -> float:
+        return number(self._digest, index)
+
+    async def delay(self, seconds: float) -> None:
+        await self._passage.hold(self._record, seconds)
+
+    async def forward(self) -> None:
+        await self._passage.advance()
+
+    async def answer(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
+        await self._passage.reply(status, body, headers)
+
+
+def _release(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

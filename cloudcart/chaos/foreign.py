@@ -1,0 +1,61 @@
+"""How an application that is not the shop's joins a lab: what the environment says, and the first faults.
+
+Called by the middleware (and its siblings for clients) when they are not given a set of active faults.
+
+==========================  ==================================================================================
+``CLOUDCART_LAB``           ``1`` declares a lab; without it, and without ``lab=True``, nothing ever acts
+``CLOUDCART_FAULTS``        a JSON list of fault documents, active from the start until their time to live ends
+``CLOUDCART_CHAOS_URL``     a control plane whose faults act here, too
+``CLOUDCART_CHAOS_TOKEN``   the service token to show it, where it asks for one
+``CLOUDCART_SEED``          chooses which requests are hit by faults that name no seed
+``CLOUDCART_REPLICA``       which replica this process is, from 0
+==========================  ==================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from cloudcart.chaos.active import ActiveFaults
+from cloudcart.exceptions import FaultError
+from cloudcart.faults import Fault, parse_fault
+
+
+def join_lab(
+    service: str, faults: Sequence[Fault | Mapping[str, object]], lab: bool | None
+) -> tuple[ActiveFaults, Callable[[], None] | None]:
+    """Return the set for ``service`` and what to call once a loop runs (None: nothing).
+
+    Raises:
+        FaultError: a document makes no sense, or the environment holds no JSON list.
+    """
+    lab = declared_lab() if lab is None else lab
+    active = ActiveFaults(service, _number("CLOUDCART_REPLICA"), lab=lab, seed=_number("CLOUDCART_SEED"))
+    for place, fault in enumerate([*faults, *_from_environment()] if lab else faults, start=1):
+        if isinstance(fault, Mapping):
+            fault = parse_fault({"target": service, **fault})
+        active.add(fault, f"{service}-{place}")
+    return active, None
+
+
+def declared_lab() -> bool:
+    """Return whether the environment declares a lab."""
+    return os.environ.get("CLOUDCART_LAB", "").lower() in {"1", "true", "yes", "on"}
+
+
+def _from_environment() -> list[Mapping[str, object]]:
+    text = os.environ.get("CLOUDCART_FAULTS", "[]")
+    try:
+        documents = json.loads(text)
+    except ValueError:
+        documents = None
+    if not isinstance(documents, list) or not all(isinstance(document, dict) for document in documents):
+        raise FaultError('CLOUDCART_FAULTS: write a JSON list, as [{"kind": "latency", "fixed": "80ms"}]')
+    return documents
+
+
+def _number(variable: str) -> int:
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,68 @@
+"""Faults that one request carries for itself, in the header ``X-CloudCart-Inject``; only a lab honours it.
+
+``latency;median=200ms;target=products`` is one fault, a comma separates several. The header travels on down the calls,
+so the service that is the target acts, however deep it is. Called by the places of kind ``exchange``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from typing import Final
+
+from cloudcart.chaos.active import ActiveFault
+from cloudcart.chaos.draw import Draws
+from cloudcart.chaos.matching import RouteIndex
+from cloudcart.exceptions import FaultError
+from cloudcart.faults import Fault, parse_fault
+
+_KEPT: Final = 128  # different headers whose counters are remembered
+
+
+def parse_header(text: str) -> list[Fault]:
+    """Return the faults that a header describes.
+
+    Raises:
+        FaultError: it is not of the form ``kind;name=value;..``, or a fault makes no sense; the message names it.
+    """
+    return [_parse_one(part) for part in text.split(",") if part.strip()]
+
+
+def _parse_one(text: str) -> Fault:
+    kind, *parameters = (part.strip() for part in text.split(";"))
+    document: dict[str, object] = {"kind": kind}
+    for parameter in filter(None, parameters):
+        name, equals, value = parameter.partition("=")
+        if not equals:
+            raise FaultError(f"x-cloudcart-inject: write name=value, not {parameter!r}")
+        document[name.strip()] = value.strip()
+    return parse_fault(document)
+
+
+class InlineFaults:
+    """The faults of headers seen lately, with their counts."""
+
+    __slots__ = ("_seed", "_service", "_texts")
+
+    def __init__(self, service: str, seed: int) -> None:
+        self._service = service
+        self._seed = seed
+        self._texts: OrderedDict[str, tuple[list[ActiveFault], RouteIndex[ActiveFault]]] = OrderedDict()
+
+    def of(self, text: str) -> RouteIndex[ActiveFault]:
+        """Return those faults of the header ``text`` that are aimed at this service; raises as :func:`parse_header`."""
+        known = self._texts.get(text)
+        if known is None:
+            records = [self._record(fault) for fault in parse_header(text) if fault.target.service == self._service]
+            known = self._texts[text] = (records, RouteIndex((record, record.fault) for record in records))
+            if len(self._texts) > _KEPT:
+                self._texts.popitem(last=False)
+        return known[1]
+
+    def records(self) -> list[ActiveFault]:
+        """Return every record whose counts are still known."""
+        return [record for records, _ in self._texts.values() for record in records]
+
+    def _record(self, fault: Fault) -> ActiveFault:
+        draws = Draws(self._seed if fault.seed is None else fault.seed, fault.identity)
+        return ActiveFault(f"request-{fault.identity.hex()[:8]}", fault, draws, -math.inf, math.inf)
