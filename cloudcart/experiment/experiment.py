@@ -1,0 +1,97 @@
+"""What an experiment is: frozen values that say what to claim, what load to give, what to break and when.
+
+The defaults do nothing: no load, no fault, no objective. Executing one is ``run.py``; where it runs is the lab's business.
+Made by the pytest plugin and the command line from a scenario's markers (``scenario.py``), or by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cloudcart.exceptions import UsageError
+from cloudcart.faults import Fault
+from cloudcart.load import LoadProfile
+from cloudcart.signals import Objective, Window
+from cloudcart.units import Duration
+
+TTL_MARGIN = 5.0
+"""Seconds by which a scheduled fault's time to live exceeds its duration: the schedule heals it, the TTL is the net."""
+
+
+class ScheduledFault(BaseModel):
+    """A fault and when it acts, in seconds from the start of load."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fault: Fault
+    start: Duration = Field(0.0, description="from the start of load to injection")
+    duration: Duration = Field(10.0, gt=0, description="from injection to heal")
+
+    @property
+    def end(self) -> float:
+        """Seconds from the start of load to heal."""
+        return self.start + self.duration
+
+
+class Experiment(BaseModel):
+    """A definition; one execution of it is a :class:`~cloudcart.experiment.run.Run`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    claim: str = ""
+    load: LoadProfile | None = None
+    faults: tuple[ScheduledFault, ...] = ()
+    objectives: tuple[Objective, ...] = ()
+    steady: tuple[Objective, ...] = Field((), description="must hold before the first fault, else nothing is concluded")
+    abort_if: tuple[Objective, ...] = Field((), description="broken over two seconds: heal at once and stop")
+    settings: dict[str, str] = Field(default_factory=dict, description="settings of the shop that this is about")
+    seed: int = Field(0, ge=0)
+    recovery_deadline: Duration = Field(10.0, description="how long to wait after the last heal for steady state")
+
+    @model_validator(mode="after")
+    def _faults_end_before_the_load(self) -> Self:
+        if not self.faults:
+            return self
+        if self.load is None:
+            raise UsageError(f"{self.name}: a fault without load shows nothing; add a cloudcart_load marker")
+        for scheduled in self.faults:
+            if scheduled.end > self.load.duration:
+                raise UsageError(
+                    f"{self.name}: {scheduled.fault.label} ends {scheduled.end:g}s after the start, but the load lasts "
+                    f"{self.load.duration:g}s; lengthen the load or shorten the fault"
+                )
+            if scheduled.start < self.load.warmup:
+                raise UsageError(
+                    f"{self.name}: {scheduled.fault.label} starts at {scheduled.start:g}s, within the warm-up of "
+                    f"{self.load.warmup:g}s; start it later"
+                )
+        return self
+
+    def seeded(self, fault: Fault) -> Fault:
+        """Return the fault as this run injects it: with a seed, and a TTL that outlives its schedule."""
+        scheduled = next(item for item in self.faults if item.fault is fault)
+        ttl = fault.ttl if "ttl" in fault.model_fields_set else scheduled.duration + TTL_MARGIN
+        seed = self.seed if fault.seed is None else fault.seed
+        return fault.model_copy(update={"ttl": ttl, "seed": seed})
+
+    def phases(self, started: float) -> tuple[Window, ...]:
+        """Return warm-up, steady, fault and recovery as planned for a load that started at ``started`` (unix seconds).
+
+        Without faults there is only warm-up and steady.
+        """
+        if self.load is None:
+            return ()
+        warm, end = started + self.load.warmup, started + self.load.duration
+        if not self.faults:
+            return (Window(started, warm, "warmup"), Window(warm, end, "steady"))
+        broken = started + min(item.start for item in self.faults)
+        healed = started + max(item.end for item in self.faults)
+        return (
+            Window(started, warm, "warmup"),
+            Window(warm, broken, "steady"),
+            Window(broken, healed, "fault"),
+            Window(healed, end, "recovery"),
+        )

@@ -1,0 +1,58 @@
+"""Every check of the project. ``nox`` runs the quick, useful ones; ``nox -s NAME`` one of them; ``.ci/run`` all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "tests"]
+
+BENCHMARKS = sorted(path.as_posix() for path in Path("benchmarks").glob("[a-z]*.py"))
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install the package with every extra, and the dependency groups named."""
+    session.install("-e", ".[all]", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and common mistakes."""
+    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types."""
+    install(session, "types", "test")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Unit and integration tests on real stores; everything they start is embedded."""
+    install(session, "test")
+    session.run("pytest", *(session.posargs or ["tests"]))
+
+
+@nox.session
+def scenarios(session: nox.Session) -> None:
+    """The shipped scenarios pass, and each fails when its protection is switched off."""
+    install(session, "test")
+    session.run("pytest", "scenarios", "--cloudcart-report-dir", "cloudcart-runs", *session.posargs)
+    session.run("pytest", "tests/protections.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Every benchmark, in its quick form unless asked otherwise (``nox -s bench -- --json``)."""
+    install(session, "test")
+    for benchmark in BENCHMARKS:
+        session.run("python", benchmark, *(session.posargs or ["--quick"]), env={**os.environ})

@@ -1,0 +1,39 @@
+"""Durations and shares survive the way to text and back; nonsense is refused with a sentence."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudcart.units import format_duration, parse_duration, parse_share
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("80ms", 0.08), ("5s", 5.0), ("2m", 120.0), ("1h", 3600.0), ("250us", 0.00025), ("1.5s", 1.5), (3, 3.0)]
+)
+def test_durations_are_seconds(text, seconds):
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@given(st.integers(min_value=0, max_value=3_600_000_000))
+def test_a_duration_survives_being_written(microseconds):
+    seconds = round(microseconds / 1e6, 6)
+    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("nonsense", ["", "5", "5 parsecs", "-1s", "1e3s", None, True, -1, float("inf"), float("nan")])
+def test_nonsense_is_not_a_duration(nonsense):
+    with pytest.raises(ValueError, match="duration"):
+        parse_duration(nonsense)
+
+
+@pytest.mark.parametrize(("text", "share"), [("5%", 0.05), (0.3, 0.3), ("0.3", 0.3), ("100%", 1.0), (0, 0.0)])
+def test_shares(text, share):
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("nonsense", ["101%", 2, -0.1, "many", None, float("nan")])
+def test_nonsense_is_not_a_share(nonsense):
+    with pytest.raises(ValueError, match="share"):
+        parse_share(nonsense)
