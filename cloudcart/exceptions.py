@@ -15,6 +15,7 @@ message ends with what to do next; the command line maps each branch to an exit 
     ├── RefusedError                   a service refuses a request: the status and sentence that the client gets
     │   └── TokenError                 the token of a request cannot be accepted (401)
     ├── StoreError                     a store does not answer; definite, unless it says otherwise
+    ├── CallerGoneError                the caller left while a fault held its request back; nothing was done
     └── OutcomeUnknownError            a call may or may not have had its effect (time-out, cut connection)
 """
 
@@ -91,6 +92,10 @@ class TokenError(RefusedError):
 
 class StoreError(CloudCartError):
     """A store (PostgreSQL, Redis, Kafka) cannot be reached or gave up; what was asked of it did not happen."""
+
+
+class CallerGoneError(CloudCartError):
+    """The caller went away while a fault held its request back. Definite: the service never saw the request."""
 
 
 class OutcomeUnknownError(CloudCartError):
