@@ -22,7 +22,7 @@ from cloudcart.exceptions import RefusedError, TokenError, UsageError
 from cloudcart.settings import Auth
 
 ISSUER: Final = "cloudcart"
-SERVICE_TOKEN_HEADER: Final = "x-service-token"
+SERVICE_HEADER: Final = "x-service-token"
 _SERVICE_TOKEN_LIFE: Final = 60.0  # seconds
 _SERVICE_TOKEN_REUSE: Final = 30.0
 _CACHED_TOKENS: Final = 10_000
@@ -141,7 +141,7 @@ class ServiceTokens:
             claims = {"iss": self._service, "exp": now + _SERVICE_TOKEN_LIFE}
             token = jwt.encode(claims, self._secret, algorithm="HS256")
             self._current = (token, now)
-        return SERVICE_TOKEN_HEADER.encode(), token.encode()
+        return SERVICE_HEADER.encode(), token.encode()
 
     def check(self, token: str | None) -> None:
         """Do nothing for a good token.
@@ -178,7 +178,7 @@ async def require_admin(request: Request) -> Principal:
 async def require_service(request: Request) -> None:
     """FastAPI dependency of internal routes: the caller is a service of this shop (401)."""
     tokens: ServiceTokens = request.app.state.service_tokens
-    tokens.check(request.headers.get(SERVICE_TOKEN_HEADER))
+    tokens.check(request.headers.get(SERVICE_HEADER))
 
 
 CurrentUser = Annotated[Principal, Depends(current_user)]

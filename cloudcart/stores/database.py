@@ -7,6 +7,9 @@ its database goes through it, timed and with the driver's errors translated.
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,9 +27,8 @@ from cloudcart.telemetry.metrics import Durations, Telemetry
 Row = dict[str, Any]
 Parameters = Mapping[str, object] | Sequence[object] | None
 
-_STATEMENT_TIMEOUT: Final = (
-    5_000  # milliseconds; the server gives up on a statement, so that no connection is held for ever
-)
+_STATEMENT_TIMEOUT: Final = 5_000  # milliseconds; then the server gives up on a statement
+_DEADLINE: Final = 6.0  # seconds; a session is cut then, so that a silent link holds no connection for ever
 _SILENCE: Final = 5_000  # milliseconds; TCP gives up on a server that acknowledges nothing
 
 
@@ -85,9 +87,11 @@ class Database:
             StoreError: PostgreSQL is not there, or gave up; nothing happened.
         """
         connection = await self._pool.acquire()
+        deadline = asyncio.get_running_loop().call_later(_DEADLINE, _cut, connection)
         try:
             yield Session(connection, self._durations)
         finally:
+            deadline.cancel()
             await self._pool.release(connection)
 
     @asynccontextmanager
@@ -115,6 +119,13 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close()
+
+
+def _cut(connection: Connection) -> None:
+    """End a connection from below: psycopg answers a cancellation by waiting for the server, which may be silent."""
+    if not connection.closed:
+        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as link:
+            link.shutdown(socket.SHUT_RDWR)
 
 
 async def _roll_back(session: Session) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import psycopg
 from psycopg import sql
 from sqlalchemy import MetaData
-from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -56,7 +56,7 @@ def _statements(service: str, metadata: MetaData, password: str | None) -> Itera
     yield sql.SQL("CREATE SCHEMA IF NOT EXISTS {role} AUTHORIZATION {role}").format(role=role)
     yield sql.SQL("SET ROLE {role}").format(role=role)
     yield sql.SQL("SET search_path = {role}").format(role=role)
-    dialect = PGDialect()
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves this one untyped
     for table in metadata.sorted_tables:
         yield sql.SQL(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)))
         for index in sorted(table.indexes, key=lambda each: str(each.name)):
