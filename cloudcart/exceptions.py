@@ -16,6 +16,11 @@ message ends with what to do next; the command line maps each branch to an exit 
     │   └── TokenError                 the token of a request cannot be accepted (401)
     ├── StoreError                     a store does not answer; definite, unless it says otherwise
     ├── CallerGoneError                the caller left while a fault held its request back; nothing was done
+    ├── UpstreamError                  a call to another service got no answer
+    │   ├── UpstreamUnavailableError   definite: it was never reached, so nothing happened
+    │   ├── UpstreamTimeoutError       unknown: no answer in time
+    │   └── UpstreamBrokenError        unknown: the connection was cut, or the answer is not HTTP
+    ├── MessageRejectedError           a fault rejected a message in its consumer's stead; nothing was handled
     └── OutcomeUnknownError            a call may or may not have had its effect (time-out, cut connection)
 """
 
@@ -98,5 +103,25 @@ class CallerGoneError(CloudCartError):
     """The caller went away while a fault held its request back. Definite: the service never saw the request."""
 
 
+class MessageRejectedError(CloudCartError):
+    """A fault rejected a message in its consumer's stead. Definite: it was not handled and may be delivered again."""
+
+
 class OutcomeUnknownError(CloudCartError):
     """A call whose effect is unknown: it may or may not have happened (time-out or connection cut after sending)."""
+
+
+class UpstreamError(CloudCartError):
+    """A call to another service got no answer; the branches say whether it may have had its effect."""
+
+
+class UpstreamUnavailableError(UpstreamError):
+    """The service could not be reached. Definite: it has not seen the request."""
+
+
+class UpstreamTimeoutError(UpstreamError, OutcomeUnknownError):
+    """The service did not answer in time. Unknown: it may have done what was asked."""
+
+
+class UpstreamBrokenError(UpstreamError, OutcomeUnknownError):
+    """The connection was cut before the answer was complete, or the answer breaks HTTP. Unknown, as a time-out."""

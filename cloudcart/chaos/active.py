@@ -6,89 +6,20 @@ does (``faults``), where (``middleware``, ``outbound``, ``messaging``), or how t
 
 from __future__ import annotations
 
-import asyncio
 import math
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from cloudcart.chaos.draw import Draws, number
+from cloudcart.chaos.inline import InlineFaults
 from cloudcart.chaos.matching import RouteIndex, Work
+from cloudcart.chaos.record import ActiveFault, Effects
 from cloudcart.faults import Fault
-from cloudcart.telemetry.metrics import Durations
 
 _KEPT: Final = 200  # ended faults whose counts are remembered, so that a late report or scrape still finds them
-_ROUTES_COUNTED: Final = 1024  # routes that one fault counts apart; a foreign application may have no templates
-
-
-@dataclass(slots=True, eq=False)
-class ActiveFault:
-    """One fault in force here: ``drawn`` counts decisions taken, ``injected`` those that hit."""
-
-    id: str
-    fault: Fault
-    draws: Draws
-    started: float
-    deadline: float
-    leased: bool = False
-    drawn: int = 0
-    injected: int = 0
-    in_flight: int = 0
-    matched: int = 0
-    ended: bool = False
-    waiting: set[asyncio.Future[None]] = field(default_factory=set)
-    _seen: dict[str, int] = field(default_factory=dict)
-
-    def next_key(self, route: str) -> str:
-        """Return the key of a request that has none: the how-manieth on its route since this fault became active."""
-        if route not in self._seen and len(self._seen) >= _ROUTES_COUNTED:
-            route = "*"
-        count = self._seen[route] = self._seen.get(route, 0) + 1
-        return f"{route}#{count}"
-
-    def scheduled(self) -> bool:
-        """Count one matching request and say whether ``skip``, ``every`` and ``first`` let it be drawn for."""
-        place = self.matched - self.fault.skip
-        self.matched += 1
-        if place < 0 or place % self.fault.every:
-            return False
-        return self.fault.first is None or self.injected < self.fault.first
-
-    def probability(self, now: float) -> float:
-        """Return the probability at this moment: it grows linearly over the ramp."""
-        ramp = self.fault.ramp
-        return self.fault.probability * min(1.0, (now - self.started) / ramp) if ramp else self.fault.probability
-
-    def end(self) -> None:
-        """Make sure that it never acts again, and let go of what it holds back at this moment."""
-        self.ended = True
-        for waiter in tuple(self.waiting):
-            if not waiter.done():
-                waiter.set_result(None)
-
-
-@dataclass(slots=True)
-class Effects:
-    """What was injected in this process since it began, summed over faults; read by the metrics."""
-
-    errors: int = 0
-    timeouts: int = 0
-    delays: Durations = field(default_factory=Durations)
-
-    def count(self, fault: Fault) -> None:
-        """Count a hit by its kind. A time-out is no error here, although its caller sees a 504."""
-        if fault.kind == "timeout":
-            self.timeouts += 1
-        elif fault.contract.signal == "errors":
-            self.errors += 1
-
-    def delayed(self, fault: Fault, seconds: float) -> None:
-        """Record how long a fault really held an exchange back."""
-        if fault.contract.signal == "latency":
-            self.delays.observe(seconds)
 
 
 class ActiveFaults:
@@ -108,7 +39,7 @@ class ActiveFaults:
     """
 
     __slots__ = (
-        "_clock", "_elsewhere", "_ended", "_horizon", "_index", "_lease_until", "_records",
+        "_clock", "_elsewhere", "_ended", "_horizon", "_index", "_inline", "_lease_until", "_records",
         "any", "boot", "effects", "lab", "replica", "seed", "service",
     )  # fmt: skip
 
@@ -128,6 +59,7 @@ class ActiveFaults:
         self.seed = seed
         self.boot = secrets.token_hex(8)
         self.effects = Effects()
+        self._inline = InlineFaults(service, seed)
         self._clock = clock
         self._records: dict[str, ActiveFault] = {}
         self._ended: OrderedDict[str, ActiveFault] = OrderedDict()
@@ -209,15 +141,24 @@ class ActiveFaults:
         return {record.id: (record.drawn, record.injected) for record in known}
 
     def history(self) -> list[ActiveFault]:
-        """Return every record whose counts are still known, ended ones first."""
+        """Return every record whose counts are still known: ended ones, active ones, those of single requests."""
         self._expire(self._clock())
-        return [*self._ended.values(), *self._records.values()]
+        return [*self._ended.values(), *self._records.values(), *self._inline.records()]
 
-    def matching(self, work: Work) -> list[ActiveFault] | tuple[ActiveFault, ...]:
-        """Return the faults that could hit this piece of work, in the order in which they act."""
+    def matching(self, work: Work, inject: str = "") -> Sequence[ActiveFault]:
+        """Return the faults that could hit this piece of work, in the order in which they act.
+
+        Args:
+            work: what is about to be done.
+            inject: the header by which a request brings its own faults; those act last.
+
+        Raises:
+            FaultError: the header makes no sense.
+        """
         if self._clock() >= self._horizon:
             self._expire(self._clock())
-        return self._index.find(work)
+        records = self._index.find(work)
+        return [*records, *self._inline.of(inject).find(work)] if inject and self.lab else records
 
     def decide(self, record: ActiveFault, route: str, key: str) -> bytes | None:
         """Return the draw of a fault that hits the work with this key now, and count it; None if it does not hit.

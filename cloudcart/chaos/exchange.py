@@ -8,12 +8,15 @@ injected error neither draws nor counts.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 
-from cloudcart.chaos.active import ActiveFault, ActiveFaults
+from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.draw import number
+from cloudcart.chaos.record import ActiveFault
 
 
 class Passage(ABC):
@@ -120,3 +123,14 @@ class _Hit:
 def _release(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def problem_body(status: int, members: Mapping[str, object]) -> bytes:
+    """Return the problem document of an injected answer; ``error`` is its detail, too."""
+    try:
+        title = HTTPStatus(status).phrase
+    except ValueError:  # a fault may use a number that no standard names
+        title = "Injected status"
+    detail = members.get("error", "injected fault")
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail, "error": detail, **members}
+    return json.dumps(document).encode()

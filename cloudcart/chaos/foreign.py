@@ -35,7 +35,7 @@ def join_lab(
     active = ActiveFaults(service, _number("CLOUDCART_REPLICA"), lab=lab, seed=_number("CLOUDCART_SEED"))
     for place, fault in enumerate([*faults, *_from_environment()] if lab else faults, start=1):
         if isinstance(fault, Mapping):
-            fault = parse_fault({"target": service, **fault})
+            fault = parse_fault({"target": service, **fault}, services=None)
         active.add(fault, f"{service}-{place}")
     return active, None
 

@@ -1,7 +1,7 @@
 """Faults that one request carries for itself, in the header ``X-CloudCart-Inject``; only a lab honours it.
 
 ``latency;median=200ms;target=products`` is one fault, a comma separates several. The header travels on down the calls,
-so the service that is the target acts, however deep it is. Called by the places of kind ``exchange``.
+so the service that is the target acts, however deep it is. Called by ``chaos.active``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import math
 from collections import OrderedDict
 from typing import Final
 
-from cloudcart.chaos.active import ActiveFault
 from cloudcart.chaos.draw import Draws
 from cloudcart.chaos.matching import RouteIndex
+from cloudcart.chaos.record import ActiveFault
 from cloudcart.exceptions import FaultError
 from cloudcart.faults import Fault, parse_fault
 
@@ -36,7 +36,7 @@ def _parse_one(text: str) -> Fault:
         if not equals:
             raise FaultError(f"x-cloudcart-inject: write name=value, not {parameter!r}")
         document[name.strip()] = value.strip()
-    return parse_fault(document)
+    return parse_fault(document, services=None)
 
 
 class InlineFaults:

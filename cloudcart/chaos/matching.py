@@ -52,7 +52,7 @@ class RouteIndex(Generic[Record]):
         self._faults = [pair for pair in faults if pair[1].place == "exchange"]
         self._cache: dict[tuple[str, str, str, str, str], _Group[Record]] = {}
 
-    def find(self, work: Work) -> list[Record] | tuple[Record, ...]:
+    def find(self, work: Work) -> Sequence[Record]:
         """Return the records that match, in the order in which they were given."""
         if not self._faults:
             return ()
@@ -70,12 +70,12 @@ class RouteIndex(Generic[Record]):
 class _Group(Generic[Record]):
     """The faults of one route: those that always match, and those that depend on a header or the user."""
 
-    __slots__ = ("_always", "_by_header", "_by_user")
+    __slots__ = ("_always", "_by_header", "_by_user", "_fixed")
 
     def __init__(self, faults: list[tuple[int, Record, Fault]]) -> None:
         self._always: list[tuple[int, Record]] = []
         self._by_header: dict[bytes, list[tuple[int, Record, Fault]]] = {}
-        self._by_user: dict[int, list[tuple[int, Record]]] = {}
+        self._by_user: dict[int | None, list[tuple[int, Record]]] = {}
         for place, record, fault in faults:
             if fault.header is not None:
                 self._by_header.setdefault(_header_name(fault), []).append((place, record, fault))
@@ -83,15 +83,16 @@ class _Group(Generic[Record]):
                 self._by_user.setdefault(fault.user, []).append((place, record))
             else:
                 self._always.append((place, record))
+        self._fixed = tuple(record for _, record in self._always)
 
-    def find(self, headers: Headers) -> list[Record] | tuple[Record, ...]:
+    def find(self, headers: Headers) -> Sequence[Record]:
         if not self._by_header and not self._by_user:
-            return [record for _, record in self._always] if self._always else ()
+            return self._fixed
         found = list(self._always)
         if self._by_header:
             found += self._matching_headers(headers)
         if self._by_user:
-            found += self._by_user.get(user_of(headers) or 0, ())
+            found += self._by_user.get(user_of(headers), ())
         found.sort(key=lambda entry: entry[0])
         return [record for _, record in found]
 

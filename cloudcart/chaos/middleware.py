@@ -8,16 +8,14 @@ Without an active fault a request costs one attribute check. Not here: which fau
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from http import HTTPStatus
 from typing import Any, Final
 
-from cloudcart.chaos.active import ActiveFault, ActiveFaults
-from cloudcart.chaos.exchange import Passage
-from cloudcart.chaos.inline import InlineFaults
+from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.exchange import Passage, problem_body
 from cloudcart.chaos.matching import Work
+from cloudcart.chaos.record import ActiveFault
 from cloudcart.exceptions import CallerGoneError, FaultError
 from cloudcart.faults import Fault
 from cloudcart.telemetry.context import FAULT_MARK, INJECT, RequestContext, context_from_headers, current
@@ -73,7 +71,6 @@ class ChaosMiddleware:
             active, self._begin = join_lab(service, faults, lab)
         self._active = active
         self._lab = active.lab
-        self._inline = InlineFaults(active.service, active.seed)
 
     @property
     def active(self) -> ActiveFaults:
@@ -110,14 +107,12 @@ class ChaosMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, send: Send, context: RequestContext) -> None:
         route = scope.get(ROUTE) or scope["path"]
         work = Work("inbound", scope["method"], route, scope["headers"])
-        records: Sequence[ActiveFault] = self._active.matching(work)
         marked = _Marked(send, context.marks)
-        if context.inject:
-            try:
-                records = [*records, *self._inline.of(context.inject).find(work)]
-            except FaultError as error:
-                await _answer(scope, marked, 400, {"error": str(error)}, {})
-                return
+        try:
+            records = self._active.matching(work, context.inject)
+        except FaultError as error:
+            await _answer(scope, marked, 400, {"error": str(error)}, {})
+            return
         if not records:
             await self._app(scope, receive, marked)
             return
@@ -241,14 +236,3 @@ async def _answer(
     lines += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": lines})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else payload})
-
-
-def problem_body(status: int, members: Mapping[str, object]) -> bytes:
-    """Return the problem document of an injected answer; ``error`` is its detail, too."""
-    try:
-        title = HTTPStatus(status).phrase
-    except ValueError:  # a fault may use a number that no standard names
-        title = "Injected status"
-    detail = members.get("error", "injected fault")
-    document = {"type": "about:blank", "title": title, "status": status, "detail": detail, "error": detail, **members}
-    return json.dumps(document).encode()

@@ -5,7 +5,7 @@ Catalogue, command-line help, JSON Schema and documentation are made from :data:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -15,6 +15,7 @@ from cloudcart.faults.error import Error
 from cloudcart.faults.latency import Latency
 from cloudcart.faults.target import Target
 from cloudcart.faults.timeout import Timeout
+from cloudcart.settings import SERVICES
 
 __all__ = [
     "FAULTS",
@@ -41,9 +42,12 @@ FAULTS: Final[Mapping[str, type[Fault]]] = MappingProxyType(
 """Name to class, for every kind there is."""
 
 
-def parse_fault(document: Mapping[str, object]) -> Fault:
-    """Return the fault that a flat document describes; see :func:`cloudcart.faults.base.parse_fault`."""
-    return base.parse_fault(document, FAULTS)
+def parse_fault(document: Mapping[str, object], *, services: Collection[str] | None = tuple(SERVICES)) -> Fault:
+    """Return the fault that a flat document describes; see :func:`cloudcart.faults.base.parse_fault`.
+
+    Its target must be a service of the shop, unless ``services`` names others, or is None for any application.
+    """
+    return base.parse_fault(document, FAULTS, services)
 
 
 def catalogue() -> list[dict[str, object]]:

@@ -8,7 +8,7 @@ calls :meth:`act`. A new kind is one file beside this one and one line in ``FAUL
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Protocol
 
@@ -20,6 +20,8 @@ from cloudcart.units import Duration, Share
 
 MAX_TTL: Final = 3600.0
 """Seconds; no fault outlives this, whatever was asked for."""
+
+_HOW_MANY: Final = frozenset({"probability", "first", "skip", "every", "max_active", "ramp"})
 
 Place = Literal["exchange", "link", "store", "broker", "process"]
 
@@ -67,7 +69,7 @@ class Fault(BaseModel):
     probability: Share = Field(1.0, description="share of matching requests that are hit; each fault draws for itself")
     ttl: Duration = Field(60.0, gt=0, le=MAX_TTL, description="the fault ends by itself after this time")
     seed: int | None = Field(None, ge=0, description="chooses which requests are hit; the lab's seed if not given")
-    first: int | None = Field(None, ge=1, description="hit at most so many requests, then none")
+    first: int | None = Field(None, ge=1, description="hit at most so many requests (of each replica), then none")
     skip: int = Field(0, ge=0, description="let so many matching requests pass first ('after' is understood, too)")
     every: int = Field(1, ge=1, description="consider only every n-th matching request")
     max_active: int | None = Field(None, ge=1, description="requests under this fault at the same time, at most")
@@ -108,28 +110,33 @@ class Fault(BaseModel):
     def identity(self) -> bytes:
         """Eight bytes that are the same for the same kind, target and parameters: the fault's part in a draw.
 
-        Time to live and seed are left out: the seed is mixed in apart, and a longer fault hits the same requests.
+        The seed is mixed in apart. How long, how often and how many is left out, too, so that a fault with a smaller
+        probability hits a part of the same requests, which makes two runs comparable request by request.
         """
-        parts = self.model_dump(mode="json", exclude={"ttl", "seed"})
+        parts = self.model_dump(mode="json", exclude={"ttl", "seed", *_HOW_MANY})
         return hashlib.blake2b(repr((self.kind, sorted(parts.items()))).encode(), digest_size=8).digest()
 
 
-def parse_fault(document: Mapping[str, object], kinds: Mapping[str, type[Fault]]) -> Fault:
+def parse_fault(
+    document: Mapping[str, object], kinds: Mapping[str, type[Fault]], services: Collection[str] | None
+) -> Fault:
     """Return the fault that a flat document describes.
 
     Args:
         document: ``{"kind": .., "target": .., parameters..}`` as in Python, HTTP, YAML and on the command line.
         kinds: name to class; ``cloudcart.faults.FAULTS`` for all there are.
+        services: what a target may name; None: anything, since the application that it means is not of the shop.
 
     Raises:
-        FaultError: unknown kind, unknown or missing field, or a value that makes no sense; the message names the field.
+        FaultError: unknown kind, unknown or missing field, a value that makes no sense, or a target that does not
+            exist; the message names the field.
     """
     kind = document.get("kind")
     model = kinds.get(kind) if isinstance(kind, str) else None
     if model is None:
         raise FaultError(f"kind: there is no fault {kind!r}; choose one of {', '.join(sorted(kinds))}")
     try:
-        return model.model_validate({name: value for name, value in document.items() if name != "kind"})
+        fault = model.model_validate({name: value for name, value in document.items() if name != "kind"})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "fault"
@@ -137,3 +144,9 @@ def parse_fault(document: Mapping[str, object], kinds: Mapping[str, type[Fault]]
             known = ", ".join(model.model_fields)
             raise FaultError(f"{field}: a {kind} fault has no such field; it has {known}") from None
         raise FaultError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
+    if services is not None:
+        try:
+            fault.target.require_known(services)
+        except ValueError as error:
+            raise FaultError(f"target: {error}") from None
+    return fault

@@ -27,8 +27,8 @@ class Latency(Fault):
     max: Duration | None = Field(None, description="uniform: greatest delay (with min)")
     mean: Duration | None = Field(None, description="normal: mean delay (with stddev), cut off at zero")
     stddev: Duration | None = Field(None, description="normal: standard deviation (with mean)")
-    median: Duration | None = Field(None, description="lognormal: half of the delays are shorter (with p99)")
-    p99: Duration | None = Field(None, description="lognormal: 1 % of the delays are longer (with median)")
+    median: Duration | None = Field(None, description="lognormal: half of the delays are shorter")
+    p99: Duration | None = Field(None, description="lognormal: 1 % of the delays are longer; as median if not given")
 
     @model_validator(mode="after")
     def _one_distribution(self) -> Self:
@@ -37,11 +37,11 @@ class Latency(Fault):
             for name in ("fixed", "min", "max", "mean", "stddev", "median", "p99")
             if getattr(self, name) is not None
         }
-        if given not in ({"fixed"}, {"min", "max"}, {"mean", "stddev"}, {"median", "p99"}):
-            raise ValueError("give fixed, or min and max, or mean and stddev, or median and p99")
+        if given not in ({"fixed"}, {"min", "max"}, {"mean", "stddev"}, {"median"}, {"median", "p99"}):
+            raise ValueError("give fixed, or min and max, or mean and stddev, or median (and p99)")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min is greater than max")
-        if self.median is not None and self.p99 is not None and not 0 < self.median <= self.p99:
+        if self.median is not None and not 0 < self.median <= (self.median if self.p99 is None else self.p99):
             raise ValueError("median must be above zero and at most p99")
         return self
 
@@ -58,8 +58,8 @@ class Latency(Fault):
         if self.mean is not None and self.stddev is not None:
             return max(0.0, self.mean + z * self.stddev)
         assert self.median is not None
-        assert self.p99 is not None
-        return self.median * math.exp(z * math.log(self.p99 / self.median) / _Z99)
+        spread = 0.0 if self.p99 is None else math.log(self.p99 / self.median) / _Z99
+        return self.median * math.exp(z * spread)
 
     async def act(self, exchange: Exchange) -> None:
         """Delay, then forward."""

@@ -1,0 +1,87 @@
+"""The place where faults act on the calls that a service makes (``direction="outbound"``, or a target like
+``gateway->products``).
+
+It stands below the retry layer, so each attempt is drawn for by itself and the caller's time-outs, retries and breakers
+are what is tested. Called by ``services.http_client`` around every attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.exchange import Passage, problem_body
+from cloudcart.chaos.matching import Headers, Work
+from cloudcart.chaos.record import ActiveFault
+from cloudcart.telemetry.context import REQUEST_KEY, current
+
+Answer = TypeVar("Answer")
+MakeAnswer = Callable[[int, list[tuple[bytes, bytes]], bytes], Answer]
+"""Makes the client's own kind of response from status, headers and body."""
+
+
+async def outbound(
+    active: ActiveFaults,
+    *,
+    peer: str,
+    method: str,
+    route: str,
+    headers: Headers,
+    call: Callable[[], Awaitable[Answer]],
+    answer: MakeAnswer[Answer],
+) -> Answer:
+    """Make one attempt of a call under the faults that match it. Check ``active.any`` first: it costs nothing.
+
+    Args:
+        active: what is active in this process.
+        peer: the service that is called, as targets name it.
+        method: of the call.
+        route: its path or template.
+        headers: as sent, with lower-case names; the request key among them makes the draw.
+        call: sends the request and returns the response.
+        answer: makes the response that a fault gives in the peer's stead.
+
+    Raises:
+        FaultError: the request carries a fault of its own that makes no sense.
+    """
+    context = current.get()
+    work = Work("outbound", method, route, headers, peer=peer)
+    records = active.matching(work, context.inject if context else "")
+    if not records:
+        return await call()
+    key = next((value.decode("latin-1") for name, value in headers if name == REQUEST_KEY.encode()), "")
+    passage = _CallPassage(active, records, f"{peer}{route}", key, context.marks if context else [], call, answer)
+    await passage.advance()
+    assert passage.result is not None
+    return passage.result[0]
+
+
+class _CallPassage(Passage, Generic[Answer]):
+    """A call's way through the faults that match it."""
+
+    __slots__ = ("_answer", "_call", "result")
+
+    def __init__(
+        self,
+        active: ActiveFaults,
+        records: Sequence[ActiveFault],
+        route: str,
+        key: str,
+        marks: list[str],
+        call: Callable[[], Awaitable[Answer]],
+        answer: MakeAnswer[Answer],
+    ) -> None:
+        super().__init__(active, records, route, key, marks)
+        self._call = call
+        self._answer = answer
+        self.result: tuple[Answer] | None = None
+
+    async def serve(self) -> None:
+        self.result = (await self._call(),)
+
+    async def reply(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
+        payload = problem_body(status, body or {})
+        lines = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(payload)).encode())]
+        lines += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        self.result = (self._answer(status, lines, payload),)
