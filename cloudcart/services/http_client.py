@@ -1,0 +1,192 @@
+# ruff: noqa: ASYNC109 - the time-out covers connecting, sending and reading, and is measured by the connection
+"""The HTTP/1.1 client of services and gateway: asyncio, httptools, kept-alive connections, and nothing beyond.
+
+One :class:`HttpClient` per process. It passes the travelling ids on (``telemetry.context``) and notes the marks of
+faults in answers. Not here: retries, limits and breakers, which are decisions of the caller. The one request that is
+sent twice is an idempotent one on a kept-alive connection that the server had closed meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+from cloudcart.exceptions import UpstreamBrokenError, UpstreamUnavailableError, UsageError
+from cloudcart.services.http_connection import Connection, Response
+from cloudcart.telemetry.context import FAULT_MARK, current
+
+__all__ = ["IDEMPOTENT", "Headers", "HttpClient", "Response"]
+
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""Methods that may be sent twice (RFC 9110, section 9.2.2)."""
+
+_MAX_BODY: Final = 16 * 1024 * 1024
+_KEPT: Final = 3.0  # seconds; less than the servers' 5, so that it is seldom they who close a connection that we take
+_MAX_IDLE: Final = 128
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_TARGET: Final = re.compile(r"/[!-~]*")
+_MARK: Final = FAULT_MARK.encode()
+
+
+class HttpClient:
+    """Calls other services. Belongs to one event loop; make it in the lifespan and close it there."""
+
+    def __init__(self, *, max_body: int = _MAX_BODY) -> None:
+        self._pools: dict[str, _Pool] = {}
+        self._max_body = max_body
+
+    async def request(
+        self,
+        method: str,
+        base: str,
+        path: str,
+        *,
+        headers: Headers = (),
+        body: bytes = b"",
+        timeout: float | None = None,
+        attempt: int = 0,
+    ) -> Response:
+        """Return the whole answer, whatever its status.
+
+        Args:
+            method: in upper case.
+            base: as ``http://127.0.0.1:8001``; its path, if any, is not used.
+            path: with the query, percent-encoded.
+            headers: without Host, Connection, Content-Length and Transfer-Encoding, which are made here.
+            body: sent with its length.
+            timeout: seconds for all of it, connecting included; None waits for ever.
+            attempt: number of the repeat, for the request key that travels along.
+
+        Raises:
+            UpstreamUnavailableError: not reached, in time or at all.
+            UpstreamTimeoutError: sent, and no complete answer in time.
+            UpstreamBrokenError: sent, and cut off or answered with something that is not HTTP.
+            UsageError: the path or a header would break the request's framing.
+        """
+        pool = self._pool(base)
+        message = _compose(method, pool.authority, path, headers, body, attempt)
+        head_only = method == "HEAD"
+        deadline = None if timeout is None else time.monotonic() + timeout
+        connection = pool.take() or await pool.connect(timeout)
+        try:
+            response = await connection.exchange(message, timeout, head_only=head_only)
+        except UpstreamBrokenError:
+            if not (connection.reused and connection.untouched and method in IDEMPOTENT):
+                raise
+            left = None if deadline is None else deadline - time.monotonic()
+            connection = await pool.connect(left)
+            response = await connection.exchange(message, left, head_only=head_only)
+        pool.give_back(connection)
+        _note_marks(response)
+        return response
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, base: str, path: str, *, headers: Headers = (), timeout: float | None = None
+    ) -> AsyncIterator[tuple[Response, AsyncIterator[bytes]]]:
+        """Give the head of an answer as soon as it is there, and its body in pieces; afterwards close the connection.
+
+        Raises as :meth:`request`; ``timeout`` is for the head alone.
+        """
+        pool = self._pool(base)
+        connection = await pool.connect(timeout)
+        try:
+            message = _compose(method, pool.authority, path, headers, b"", 0)
+            head = await connection.exchange(message, timeout, streaming=True)
+            _note_marks(head)
+            yield head, connection.pieces()
+        finally:
+            connection.abort()
+
+    async def aclose(self) -> None:
+        """Close the idle connections; those in use close when their caller ends."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def _pool(self, base: str) -> _Pool:
+        pool = self._pools.get(base)
+        if pool is None:
+            pool = self._pools[base] = _Pool(base, self._max_body)
+        return pool
+
+
+class _Pool:
+    """The idle connections to one address, newest last."""
+
+    def __init__(self, base: str, max_body: int) -> None:
+        url = urlsplit(base)
+        if url.scheme != "http" or not url.hostname:
+            raise UsageError(f"the address of a service is written as http://host:port, not {base!r}")
+        self.authority = url.netloc
+        self._host = url.hostname
+        self._port = url.port or 80
+        self._max_body = max_body
+        self._idle: list[Connection] = []
+
+    def take(self) -> Connection | None:
+        """Return the connection used last that is still good, or None."""
+        now = time.monotonic()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and now - connection.idle_since < _KEPT:
+                return connection
+            connection.abort()
+        return None
+
+    async def connect(self, timeout: float | None) -> Connection:
+        """Return a fresh connection."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self.authority, self._max_body), self._host, self._port
+                )
+        except OSError as error:  # TimeoutError is one, too
+            raise UpstreamUnavailableError(f"{self.authority} cannot be reached: {error or 'no answer'}") from None
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next request, if it is fit for one."""
+        if connection.usable and len(self._idle) < _MAX_IDLE:
+            connection.reused = True
+            connection.idle_since = time.monotonic()
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    def close(self) -> None:
+        """Close what is idle."""
+        while self._idle:
+            self._idle.pop().abort()
+
+
+def _compose(method: str, authority: str, path: str, headers: Headers, body: bytes, attempt: int) -> bytes:
+    if not _TARGET.fullmatch(path):
+        raise UsageError(f"a path begins with a slash and is percent-encoded, which {path!r} is not")
+    lines = [f"{method} {path} HTTP/1.1".encode(), b"host: " + authority.encode()]
+    lines += [b"%b: %b" % header for header in headers]
+    context = current.get()
+    if context is not None:
+        lines += [f"{name}: {value}".encode() for name, value in context.outbound_headers(attempt).items()]
+    if body or method in _WITH_BODY:
+        lines.append(b"content-length: %d" % len(body))
+    head = b"\r\n".join(lines)
+    if head.count(b"\r") >= len(lines) or head.count(b"\n") >= len(lines):
+        raise UsageError("a header with a line break would begin a request of its own; take the line break out")
+    return b"%b\r\n\r\n%b" % (head, body)
+
+
+def _note_marks(response: Response) -> None:
+    context = current.get()
+    if context is None:
+        return
+    for name, value in response.headers:
+        if name == _MARK:
+            context.marks.extend(mark for mark in value.decode("latin-1").split(",") if mark not in context.marks)
