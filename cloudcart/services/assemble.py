@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import fastapi.routing
 from starlette.types import ASGIApp
 
 from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.agent import POLL_PATH, Agent
+from cloudcart.chaos.metrics import ChaosMetrics
+from cloudcart.chaos.middleware import ChaosMiddleware
+from cloudcart.exceptions import UpstreamBrokenError
+from cloudcart.services.http_client import HttpClient
 from cloudcart.services.layers import (
     BodyLimitLayer,
     Check,
@@ -22,10 +27,13 @@ from cloudcart.services.layers import (
     RequestContextLayer,
     TrafficLayer,
 )
+from cloudcart.services.security import ServiceTokens
 from cloudcart.settings import ServiceName, Settings
 from cloudcart.telemetry.logs import AccessLog
 from cloudcart.telemetry.metrics import Telemetry
 from cloudcart.telemetry.routes import Routes
+
+_PATIENCE: Final = 2.0  # seconds beyond the control plane's own holding time after which a poll is given up
 
 
 def assemble(
@@ -49,20 +57,42 @@ def assemble(
         checks: what ``/ready`` looks at, by name, such as ``{"database": ping}``.
         routes: the templates; read from the application if not given.
     """
-    faults = faults or ActiveFaults(service, replica=0, lab=settings.lab)
+    faults = faults or ActiveFaults(service, lab=settings.lab, seed=settings.chaos.seed)
+    ChaosMetrics(faults, telemetry.registry)
     routes = routes or Routes(route_templates(app))
     log = AccessLog(service) if settings.log_level in ("debug", "info") else None
+    background = [telemetry.watch_event_loop]
+    if settings.lab and settings.urls.chaos:
+        background.append(partial(_follow_control_plane, service, settings, faults, routes))
     outermost_first: list[Callable[[ASGIApp], ASGIApp]] = [
-        partial(LifespanLayer, background=[telemetry.watch_event_loop]),
+        partial(LifespanLayer, background=background),
         partial(RequestContextLayer, lab=settings.lab),
         partial(TrafficLayer, telemetry=telemetry, routes=routes, log=log),  # outside chaos: injected errors count
-        *_chaos(faults),
+        partial(ChaosMiddleware, active=faults),
         BodyLimitLayer,
         partial(OperationsLayer, telemetry=telemetry, checks=checks or {}),
     ]
     for layer in reversed(outermost_first):
         app = layer(app)
     return app
+
+
+async def _follow_control_plane(service: ServiceName, settings: Settings, faults: ActiveFaults, routes: Routes) -> None:
+    """Keep ``faults`` equal to what the chaos service says, until cancelled."""
+    tokens = ServiceTokens(settings.auth, service)
+    client = HttpClient()
+
+    async def poll(question: bytes) -> bytes:
+        headers = [tokens.header(), (b"content-type", b"application/json")]
+        response = await client.request("POST", settings.urls.chaos, POLL_PATH, headers=headers, body=question)
+        if response.status != 200:
+            raise UpstreamBrokenError(f"the control plane answered a poll with {response.status}")
+        return response.body
+
+    try:
+        await Agent(faults, poll, routes=routes, patience=settings.chaos.poll + _PATIENCE).run()
+    finally:
+        await client.aclose()
 
 
 def route_templates(app: ASGIApp) -> list[str]:
@@ -75,11 +105,3 @@ def _templates(routes: Iterable[Any]) -> Iterator[str]:
     flatten = getattr(fastapi.routing, "iter_route_contexts", iter)
     for route in flatten(routes):
         yield getattr(route, "path", "") or ""
-
-
-def _chaos(faults: ActiveFaults) -> list[Callable[[ASGIApp], ASGIApp]]:
-    try:
-        from cloudcart.chaos.middleware import ChaosMiddleware
-    except ImportError:
-        return []
-    return [partial(ChaosMiddleware, active=faults)]

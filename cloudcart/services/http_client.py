@@ -11,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from cloudcart.exceptions import UpstreamBrokenError, UpstreamUnavailableError, UsageError
+from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.outbound import outbound
+from cloudcart.exceptions import UpstreamBrokenError, UpstreamTimeoutError, UpstreamUnavailableError, UsageError
 from cloudcart.services.http_connection import Connection, Response
 from cloudcart.telemetry.context import FAULT_MARK, current
 
@@ -36,10 +39,24 @@ _MARK: Final = FAULT_MARK.encode()
 
 
 class HttpClient:
-    """Calls other services. Belongs to one event loop; make it in the lifespan and close it there."""
+    """Calls other services. Belongs to one event loop; make it in the lifespan and close it there.
 
-    def __init__(self, *, max_body: int = _MAX_BODY) -> None:
+    Args:
+        max_body: bytes of an answer's body at most.
+        faults: what may act on the calls made here.
+        peers: base address to the service's name, by which faults on calls are aimed.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_body: int = _MAX_BODY,
+        faults: ActiveFaults | None = None,
+        peers: Mapping[str, str] | None = None,
+    ) -> None:
         self._pools: dict[str, _Pool] = {}
+        self._faults = faults
+        self._peers = peers or {}
         self._max_body = max_body
 
     async def request(
@@ -70,6 +87,32 @@ class HttpClient:
             UpstreamBrokenError: sent, and cut off or answered with something that is not HTTP.
             UsageError: the path or a header would break the request's framing.
         """
+        if self._faults is None or not self._faults.any:
+            return await self._send(method, base, path, headers, body, timeout, attempt)
+        send = partial(self._send, method, base, path, headers, body, timeout, attempt)
+        try:
+            async with asyncio.timeout(timeout):  # an injected delay counts like a slow network
+                return await self._send_under_faults(send, method, base, path, headers, attempt)
+        except TimeoutError:
+            raise UpstreamTimeoutError(f"{base} did not answer in time") from None
+
+    async def _send_under_faults(
+        self, send: Callable[[], Awaitable[Response]], method: str, base: str, path: str, headers: Headers, attempt: int
+    ) -> Response:
+        assert self._faults is not None
+        return await outbound(
+            self._faults,
+            peer=self._peers.get(base, ""),
+            method=method,
+            route=path.partition("?")[0],
+            headers=[*headers, *_travelling(attempt)],
+            call=send,
+            answer=Response,
+        )
+
+    async def _send(
+        self, method: str, base: str, path: str, headers: Headers, body: bytes, timeout: float | None, attempt: int
+    ) -> Response:
         pool = self._pool(base)
         message = _compose(method, pool.authority, path, headers, body, attempt)
         head_only = method == "HEAD"
@@ -172,15 +215,20 @@ def _compose(method: str, authority: str, path: str, headers: Headers, body: byt
         raise UsageError(f"a path begins with a slash and is percent-encoded, which {path!r} is not")
     lines = [f"{method} {path} HTTP/1.1".encode(), b"host: " + authority.encode()]
     lines += [b"%b: %b" % header for header in headers]
-    context = current.get()
-    if context is not None:
-        lines += [f"{name}: {value}".encode() for name, value in context.outbound_headers(attempt).items()]
+    lines += [b"%b: %b" % header for header in _travelling(attempt)]
     if body or method in _WITH_BODY:
         lines.append(b"content-length: %d" % len(body))
     head = b"\r\n".join(lines)
     if head.count(b"\r") >= len(lines) or head.count(b"\n") >= len(lines):
         raise UsageError("a header with a line break would begin a request of its own; take the line break out")
     return b"%b\r\n\r\n%b" % (head, body)
+
+
+def _travelling(attempt: int) -> Headers:
+    context = current.get()
+    if context is None:
+        return ()
+    return [(name.encode(), value.encode("latin-1")) for name, value in context.outbound_headers(attempt).items()]
 
 
 def _note_marks(response: Response) -> None:

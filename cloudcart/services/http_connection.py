@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
+        self._head_only = self._streaming = False
         self._complete = True
 
     # What a caller does
@@ -200,7 +201,7 @@ class Connection(asyncio.Protocol):
     # What happens inside
 
     def _begin(self, head_only: bool, streaming: bool) -> None:
-        if self.reused and self._head_only:
+        if self._head_only:
             self._parser = HttpResponseParser(self)  # the old one waits for the body that HEAD left out
         self.untouched = True
         self._head_only = head_only
