@@ -16,10 +16,11 @@ from typing import Final, Generic, Literal, TypeVar
 from cloudcart.faults import Fault
 from cloudcart.telemetry.routes import UNMATCHED, Routes
 
-EXEMPT: Final = frozenset({"/health", "/ready", "/metrics", "/healthz", "/readyz", "/livez"})
-EXEMPT_PREFIXES: Final = ("/internal/", "/chaos/", "/api/chaos/")
+_PROBES: Final = ("/health", "/ready", "/metrics", "/healthz", "/readyz", "/livez")
+EXEMPT: Final = frozenset({*_PROBES, "/internal/reset", "/internal/prepare-users"})
+EXEMPT_PREFIXES: Final = ("/internal/chaos/", "/chaos/", "/api/chaos/")
 """Routes that no fault hits unless it names them: a probe that fails takes the service away, a fault on the control
-routes cannot be healed."""
+routes cannot be healed. Calls between services that do the shop's business, such as taking stock, are not exempt."""
 
 _CACHED: Final = 1024  # combinations of direction, method and route that are remembered
 

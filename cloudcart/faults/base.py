@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cloudcart.exceptions import FaultError
-from cloudcart.faults.target import TargetText
+from cloudcart.faults.target import STORES, TargetText
 from cloudcart.units import Duration, Share
 
 MAX_TTL: Final = 3600.0
@@ -92,6 +92,14 @@ class Fault(BaseModel):
     @classmethod
     def _upper(cls, value: str | None) -> str | None:
         return value.upper() if value else None
+
+    @model_validator(mode="after")
+    def _place_fits_target(self) -> Self:
+        if self.place == "exchange" and self.target.link in STORES:
+            raise ValueError(
+                f"{self.kind} acts on requests, calls and messages, not on a store like {self.target.link}"
+            )
+        return self
 
     @property
     def label(self) -> str:

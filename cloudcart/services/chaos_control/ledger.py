@@ -1,0 +1,345 @@
+"""Every fault that was ever injected: which are active, who has taken them over, how often they hit, how they ended.
+
+In memory only, so that it works while everything else fails; a new epoch tells services that it started anew. Not
+here: HTTP (``api``, ``legacy``), who may ask (``access``), the way to Kafka (``publisher``).
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from cloudcart.events import ChaosCleared, ChaosInjected, Event
+from cloudcart.exceptions import FaultError, RefusedError
+from cloudcart.faults import Fault, parse_fault
+from cloudcart.services.chaos_control.pollers import Poller, Pollers, Question
+from cloudcart.services.chaos_control.signal import Signal
+from cloudcart.services.chaos_control.targets import check_target
+from cloudcart.settings import SERVICES, Chaos
+
+TAKE_OVER: Final = 0.5  # seconds that an injection waits for its targets at most
+FINAL_COUNTS: Final = 1.0  # seconds that a heal waits for the last counts at most
+_FRESH_COUNTS: Final = 0.1  # seconds that a look at one fault waits for counts at most
+_REPORT_EVERY: Final = 1.0  # seconds of hits that one event sums up
+_SPARE: Final = 1.0  # seconds beyond one long poll after which a process counts as gone
+_MOST_ACTIVE: Final = 500
+_REMEMBERED: Final = 1000
+
+State = Literal["active", "healed", "expired"]
+
+
+@dataclass(slots=True, eq=False)
+class Injected:
+    """One injected fault. ``counts`` are (drawn, injected) by process; ``told`` what events have said, by service."""
+
+    id: str
+    fault: Fault
+    ordinal: int
+    created_at: datetime
+    expires_at: datetime
+    deadline: float
+    version: int
+    state: State = "active"
+    ended_at: datetime | None = None
+    reason: str = ""
+    closing_until: float | None = None
+    counts: dict[tuple[str, int, str], tuple[int, int]] = field(default_factory=dict)
+    told: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    warning: str | None = None
+
+    @property
+    def drawn(self) -> int:
+        """How many requests were drawn for, over all processes."""
+        return sum(drawn for drawn, _ in self.counts.values())
+
+    @property
+    def injected(self) -> int:
+        """How many were hit."""
+        return sum(injected for _, injected in self.counts.values())
+
+    def aims_at(self, poller: Poller) -> bool:
+        """Return whether a process is among the targets."""
+        fault = self.fault
+        replica_fits = fault.replica is None or fault.replica == poller.replica
+        return replica_fits and (fault.target.topic is not None or fault.target.service == poller.service)
+
+
+class Ledger:
+    """The control plane's memory.
+
+    Args:
+        chaos: lease, length of a poll, seed of faults that name none.
+        publish: takes events; must neither block nor raise.
+        clock: seconds that only ever grow; times to live are measured by it.
+    """
+
+    def __init__(
+        self, chaos: Chaos, publish: Callable[[Event], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.epoch = secrets.token_hex(8)
+        self.version = 0
+        self._chaos = chaos
+        self._publish = publish
+        self._clock = clock
+        self._all: dict[str, Injected] = {}
+        self._news = Signal()
+        self._pollers = Pollers(clock, chaos.poll + _SPARE)
+
+    # What people and programs do
+
+    async def inject(self, document: Mapping[str, object]) -> Injected:
+        """Make a fault active; on return it acts on every live target, or 0.5 s have passed.
+
+        Raises:
+            FaultError: the document makes no sense, or its target does not exist.
+            RefusedError: 409, far too many faults are active.
+        """
+        fault, warning = self._read(document)
+        if sum(1 for _ in self.active()) >= _MOST_ACTIVE:
+            raise RefusedError(409, f"{_MOST_ACTIVE} faults are active; heal some first")
+        twins = [i.ordinal for i in self.active() if (i.fault.identity, i.fault.seed) == (fault.identity, fault.seed)]
+        now = datetime.now(UTC)
+        entry = Injected(
+            id=f"{fault.kind}-{secrets.token_hex(4)}",
+            fault=fault,
+            ordinal=next(n for n in range(len(twins) + 1) if n not in twins),
+            created_at=now,
+            expires_at=now + timedelta(seconds=fault.ttl),
+            deadline=self._clock() + fault.ttl,
+            version=self._bump(),
+            warning=warning,
+        )
+        self._remember(entry)
+        self._news.send()
+        await self._taken_over(entry, TAKE_OVER)
+        return entry
+
+    async def change(self, fault_id: str, changes: Mapping[str, object]) -> Injected:
+        """Change an active fault by a merge patch (RFC 7396); a changed ``ttl`` counts from now on.
+
+        Raises:
+            FaultError: the result makes no sense, or kind or target would change.
+            RefusedError: 404, never heard of it; 409, it has ended.
+        """
+        entry = self.find(fault_id)
+        if entry.state != "active":
+            raise RefusedError(409, f"fault {fault_id} has {entry.state}; inject a new one")
+        document = entry.fault.document()
+        for name in ("kind", "target"):
+            if name in changes and changes[name] != document[name]:
+                raise FaultError(f"{name}: cannot be changed; heal this fault and inject another")
+        merged = {name: value for name, value in {**document, **changes}.items() if value is not None}
+        entry.fault, entry.warning = self._read(merged)
+        if "ttl" in changes:
+            entry.deadline = self._clock() + entry.fault.ttl
+            entry.expires_at = datetime.now(UTC) + timedelta(seconds=entry.fault.ttl)
+        entry.version = self._bump()
+        self._news.send()
+        await self._taken_over(entry, TAKE_OVER)
+        return entry
+
+    async def heal(self, fault_id: str, reason: str = "healed") -> Injected:
+        """End a fault and wait up to 1 s for its final counts; an ended fault stays as it is.
+
+        Raises:
+            RefusedError: 404, never heard of it.
+        """
+        entry = self.find(fault_id)
+        await self._heal([entry], reason)
+        return entry
+
+    async def heal_all(self, reason: str = "healed") -> list[Injected]:
+        """End everything at once; return what was active."""
+        entries = list(self.active())
+        await self._heal(entries, reason)
+        return entries
+
+    def find(self, fault_id: str) -> Injected:
+        """Return a fault, active or ended; raises RefusedError (404)."""
+        self._expire()
+        entry = self._all.get(fault_id)
+        if entry is None:
+            raise RefusedError(404, f"there is no fault {fault_id!r}; GET /chaos/faults lists them all")
+        return entry
+
+    async def look(self, fault_id: str) -> Injected:
+        """Return a fault whose counts are at most a moment old; raises as :meth:`find`."""
+        entry = self.find(fault_id)
+        if entry.state == "active":
+            asked = self._clock()
+            self._news.send()  # every poll returns, and the next one brings counts
+            await self._pollers.until(
+                lambda: (p for p in self._pollers.live() if entry.aims_at(p) and p.heard <= asked), _FRESH_COUNTS
+            )
+        return entry
+
+    def all(self) -> list[Injected]:
+        """Return everything remembered, oldest first."""
+        self._expire()
+        return list(self._all.values())
+
+    def active(self) -> Iterator[Injected]:
+        """Yield what is active now, in the order of injection."""
+        self._expire()
+        return (entry for entry in list(self._all.values()) if entry.state == "active")
+
+    def targets(self, entry: Injected) -> tuple[list[str], list[str]]:
+        """Return which live targets have taken over the present state of a fault, and which have not yet."""
+        aimed = [poller for poller in self._pollers.live() if entry.aims_at(poller)]
+        done = [poller.name for poller in aimed if poller.version >= entry.version]
+        return done, [poller.name for poller in aimed if poller.version < entry.version]
+
+    # What services do
+
+    async def poll(self, question: Question) -> dict[str, object]:
+        """Answer a service: at once if it has not got the present set, else when something changes."""
+        known = question.version if question.epoch == self.epoch else -1
+        self._pollers.hear(question, version=known)
+        self._count(question)
+        if known == self.version:
+            await self._news.wait(self._chaos.poll)
+        answer: dict[str, object] = {"epoch": self.epoch, "version": self.version, "lease": self._chaos.lease}
+        return {**answer, "faults": None if known == self.version else [*self._set()]}
+
+    def _set(self) -> Iterator[dict[str, object]]:
+        for entry in self.active():
+            ttl_left = entry.deadline - self._clock()
+            yield {"id": entry.id, "document": entry.fault.document(), "ttl_left": ttl_left, "ordinal": entry.ordinal}
+
+    def _count(self, question: Question) -> None:
+        process = (question.service, question.replica, question.boot)
+        for fault_id, counts in question.counts.items():
+            entry = self._all.get(fault_id)
+            if entry is not None:
+                before = entry.counts.get(process, (0, 0))
+                entry.counts[process] = (max(before[0], counts[0]), max(before[1], counts[1]))
+
+    # What happens by itself
+
+    async def watch(self) -> None:
+        """Notice ends and publish events, until cancelled."""
+        due = self._clock() + _REPORT_EVERY
+        while True:
+            await self._news.wait(self._quiet_until(due))
+            self._expire()
+            if self._clock() >= due:
+                self._report()
+                due = self._clock() + _REPORT_EVERY
+
+    def _quiet_until(self, due: float) -> float | None:
+        """Return for how many seconds nothing will have to be noticed or told; None: until something is injected."""
+        ends = [entry.deadline for entry in self.active()]
+        if not ends and all(entry.closing_until is None for entry in self._all.values()):
+            return None
+        return max(0.001, min([due, *ends]) - self._clock())
+
+    def _expire(self) -> None:
+        now = self._clock()
+        for entry in self._all.values():
+            if entry.state == "active" and now >= entry.deadline:
+                self._end(entry, "expired", "ttl")
+
+    async def _heal(self, entries: list[Injected], reason: str) -> None:
+        for entry in entries:
+            if entry.state == "active":
+                self._end(entry, "healed", reason)
+        closing = [entry for entry in entries if entry.closing_until is not None]
+        await self._pollers.until(lambda: (p for entry in closing for p in self._lagging(entry)), FINAL_COUNTS)
+        for entry in closing:
+            self._close(entry)
+
+    def _end(self, entry: Injected, state: State, reason: str) -> None:
+        entry.state, entry.reason, entry.ended_at = state, reason, datetime.now(UTC)
+        entry.version = self._bump()
+        entry.closing_until = self._clock() + FINAL_COUNTS
+        self._news.send()
+
+    def _close(self, entry: Injected) -> None:
+        if entry.closing_until is not None:
+            entry.closing_until = None
+            self._tell_hits(entry)
+            cleared = ChaosCleared(
+                service="chaos", fault_id=entry.id, reason=entry.reason, injected_count=entry.injected
+            )
+            self._publish(cleared)
+
+    def _report(self) -> None:
+        for entry in list(self._all.values()):
+            self._tell_hits(entry)
+            if entry.closing_until is not None and (
+                self._clock() >= entry.closing_until or not list(self._lagging(entry))
+            ):
+                self._close(entry)
+
+    def _tell_hits(self, entry: Injected) -> None:
+        hits: dict[str, int] = defaultdict(int)
+        for (service, _, _), (_, injected) in entry.counts.items():
+            hits[service] += injected
+        for service, injected in hits.items():
+            if injected > entry.told[service]:
+                event = ChaosInjected(
+                    service=service,
+                    fault_id=entry.id,
+                    chaos_type=entry.fault.kind,
+                    details=entry.fault.document(),
+                    count=injected - entry.told[service],
+                    timestamp=datetime.now(UTC),
+                )
+                entry.told[service] = injected
+                self._publish(event)
+
+    # What all of it needs
+
+    def _read(self, document: Mapping[str, object]) -> tuple[Fault, str | None]:
+        pollers = list(self._pollers.live())
+        services = dict.fromkeys([*SERVICES, *(poller.service for poller in pollers)])
+        seeded = {**document, "seed": self._chaos.seed} if document.get("seed") is None else document
+        fault = parse_fault(seeded, services=tuple(services))
+        return fault, check_target(fault, pollers)
+
+    def _bump(self) -> int:
+        self.version += 1
+        return self.version
+
+    async def _taken_over(self, entry: Injected, bound: float) -> None:
+        await self._pollers.until(lambda: self._lagging(entry), bound)
+
+    def _lagging(self, entry: Injected) -> Iterator[Poller]:
+        return (p for p in self._pollers.live() if entry.aims_at(p) and p.version < entry.version)
+
+    def _remember(self, entry: Injected) -> None:
+        self._all[entry.id] = entry
+        if len(self._all) > _REMEMBERED:
+            ended = next((i for i, e in self._all.items() if e.state != "active" and e.closing_until is None), None)
+            if ended is not None:
+                del self._all[ended]
+
+    def show(self, entry: Injected) -> dict[str, Any]:
+        """Return a fault as the API shows it: its flat document, and what has become of it."""
+        done, waiting = self.targets(entry)
+        fault = entry.fault
+        return {
+            "id": entry.id,
+            **fault.document(),
+            **fault.model_dump(mode="json", include={"probability", "ttl", "seed"}),
+            "label": fault.label,
+            "state": entry.state,
+            "created_at": _rfc3339(entry.created_at),
+            "expires_at": _rfc3339(entry.expires_at),
+            "ended_at": None if entry.ended_at is None else _rfc3339(entry.ended_at),
+            "reason": entry.reason or None,
+            "drawn": entry.drawn,
+            "injected": entry.injected,
+            "acknowledged": done,
+            "waiting_for": waiting,
+            "warning": entry.warning,
+        }
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

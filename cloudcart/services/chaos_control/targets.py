@@ -1,0 +1,55 @@
+"""Whether a fault can hit anything: its route must exist where the routes are known, and something must be listening.
+
+A fault that does nothing is the loudest complaint about tools of this kind, so a route that no live replica of the
+target has is refused, with the nearest one named; what cannot be known yet (no replica is connected) is accepted with
+a warning that the answer carries.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from cloudcart.events import EVENTS
+from cloudcart.exceptions import FaultError
+from cloudcart.faults import Fault
+from cloudcart.services.chaos_control.pollers import Poller
+from cloudcart.telemetry.routes import UNMATCHED, Routes
+
+_OPERATIONS: Final = ("/health", "/ready", "/metrics")
+_PARAMETER: Final = re.compile(r"\{[^{}]*\}")
+
+
+def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
+    """Return what the person who injects should know, or None.
+
+    Raises:
+        FaultError: no live replica of the target has the route.
+    """
+    target = fault.target
+    if target.topic is not None:
+        return None if target.topic in EVENTS else f"nothing is published on topic {target.topic!r} so far"
+    replicas = [poller for poller in pollers if poller.service == target.service]
+    if fault.replica is not None:
+        replicas = [poller for poller in replicas if poller.replica == fault.replica]
+    if not replicas:
+        which = target.service if fault.replica is None else f"replica {fault.replica} of {target.service}"
+        return f"no process of {which} is connected now; the fault acts as soon as one is"
+    outbound = fault.direction == "outbound" or target.link is not None
+    if target.route is not None and not outbound and all(poller.routes for poller in replicas):
+        _require_route(target.route, target.service, {route for poller in replicas for route in poller.routes})
+    return None
+
+
+def _require_route(route: str, service: str, known: set[str]) -> None:
+    templates = sorted(known.union(_OPERATIONS))
+    shape = _PARAMETER.sub("{}", route)
+    if any(shape == _PARAMETER.sub("{}", template) for template in templates):
+        return
+    meant = Routes(templates).resolve(route)
+    nearest = [meant] if meant != UNMATCHED else difflib.get_close_matches(route, templates, n=3, cutoff=0.4)
+    if nearest:
+        raise FaultError(f"target: {service} has no route {route!r}; did you mean {' or '.join(nearest)}?")
+    raise FaultError(f"target: {service} has no route {route!r}; it has {', '.join(templates)}")
