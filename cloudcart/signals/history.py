@@ -1,0 +1,181 @@
+"""What metrics did over a window: how far counters rose, where gauges stood.
+
+``History`` is what the two sources of metrics have in common; :class:`ScrapeHistory` is the one over the lab's own
+scrapes. Counters are subtracted between the pages nearest to the window's edges; nothing is extrapolated.
+``metric_source`` makes golden signals of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Protocol
+
+from cloudcart.signals.exposition import Exposition, Labels
+from cloudcart.signals.reading import Window
+from cloudcart.signals.scrape import Page, Scrape
+
+SERVICE: Final = "service"
+"""The label that every series has here; scrapes add it, a Prometheus server gets it from its configuration."""
+
+_START: Final = "process_start_time_seconds"
+_CLOSE: Final = 1.5  # seconds between a window's edge and the page taken for it that nobody needs to hear of
+
+
+@dataclass(frozen=True, slots=True)
+class Increase:
+    """How far each series of a counter rose between two moments, with remarks for the reader."""
+
+    series: Sequence[tuple[Labels, float]]
+    window: Window
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A gauge at a moment."""
+
+    time: float
+    labels: Labels
+    value: float
+
+
+class History(Protocol):
+    """Metrics over time, wherever they are kept."""
+
+    name: str
+
+    def increase(self, metric: str, window: Window, service: str | None) -> Increase | None:
+        """Return how far the counter rose in the window; None when it is not known at both edges."""
+
+    def points(self, metric: str, window: Window, service: str | None) -> Sequence[Point]:
+        """Return where the gauge stood, at every moment within the window that is known."""
+
+
+class ScrapeHistory:
+    """The history that a run's scrapes hold."""
+
+    name = "scrape"
+
+    def __init__(self, scrapes: Iterable[Scrape]) -> None:
+        self._pages: dict[str, list[Page]] = {}
+        for scrape in scrapes:
+            for service, page in scrape.pages.items():
+                self._pages.setdefault(service, []).append(page)
+        for pages in self._pages.values():
+            pages.sort(key=lambda page: page.time)
+
+    def increase(self, metric: str, window: Window, service: str | None) -> Increase | None:
+        """Return the increase over the pages nearest to the window's edges; over the services that have the metric."""
+        found = [
+            increase
+            for name in self._services(service)
+            if (increase := self._service_increase(metric, window, name)) is not None
+        ]
+        if not found:
+            return None
+        return Increase(
+            [series for increase in found for series in increase.series],
+            Window(min(part.window.start for part in found), max(part.window.end for part in found), window.name),
+            tuple(note for increase in found for note in increase.notes),
+        )
+
+    def points(self, metric: str, window: Window, service: str | None) -> list[Point]:
+        """Return the gauge on every page from edge to edge."""
+        return [
+            Point(page.time, {SERVICE: name, **labels}, value)
+            for name in self._services(service)
+            for page in self._between(name, window)
+            for labels, value in page.metrics.series(metric)
+        ]
+
+    def intervals(self) -> Iterable[tuple[str, Page, Page]]:
+        """Yield each service with each two pages that follow one another."""
+        for service, pages in self._pages.items():
+            for before, after in pairwise(pages):
+                yield service, before, after
+
+    def _services(self, service: str | None) -> Iterable[str]:
+        return self._pages if service is None else (service,)
+
+    def _between(self, service: str, window: Window) -> list[Page]:
+        pages = self._pages.get(service, [])
+        if not pages:
+            return []
+        return pages[_nearest(pages, window.start) : _nearest(pages, window.end) + 1]
+
+    def _service_increase(self, metric: str, window: Window, service: str) -> Increase | None:
+        pages = self._between(service, window)
+        if len(pages) < 2 or not pages[-1].metrics.layout.places(metric):
+            return None
+        risen: dict[tuple[tuple[str, str], ...], float] = {}
+        lives = _lives(pages)
+        for life, (first, last) in enumerate(lives):
+            for labels, delta in _difference(metric, first if life == 0 else None, last):
+                key = tuple(sorted({SERVICE: service, **labels}.items()))
+                risen[key] = risen.get(key, 0.0) + delta
+        actual = Window(pages[0].time, pages[-1].time, window.name)
+        notes = (*restart_note(service, len(lives) - 1), *edge_note(service, window, actual))
+        return Increase([(dict(key), delta) for key, delta in risen.items()], actual, notes)
+
+
+def _nearest(pages: Sequence[Page], moment: float) -> int:
+    place = bisect_left(pages, moment, key=lambda page: page.time)
+    return min((i for i in (place - 1, place) if 0 <= i < len(pages)), key=lambda i: abs(pages[i].time - moment))
+
+
+def _lives(pages: Sequence[Page]) -> list[tuple[Exposition, Exposition]]:
+    """Return the first and last page of each life of the process: a restart sets its counters back to zero."""
+    lives = [[pages[0].metrics, pages[0].metrics]]
+    for before, after in pairwise(page.metrics for page in pages):
+        if _restarted(before, after):
+            lives.append([after, after])
+        lives[-1][1] = after
+    return [(first, last) for first, last in lives]
+
+
+def _restarted(before: Exposition, after: Exposition) -> bool:
+    starts = [next((value for _, value in page.series(_START)), None) for page in (before, after)]
+    if None not in starts:
+        return starts[0] != starts[1]
+    return any(  # no start time on the page: a counter that fell says the same
+        name.endswith((b"_total", b"_count")) and new < old for name, old, new in _paired(before, after)
+    )
+
+
+def _paired(before: Exposition, after: Exposition) -> Iterable[tuple[bytes, float, float]]:
+    old = dict(zip(before.layout.series, before.values, strict=True))
+    for series, value in zip(after.layout.series, after.values, strict=True):
+        if series in old:
+            yield series.partition(b"{")[0], old[series], value
+
+
+def _difference(metric: str, before: Exposition | None, after: Exposition) -> Iterable[tuple[Labels, float]]:
+    """Yield how far each series rose; one that is new has risen from zero."""
+    if before is not None and before.layout is after.layout:
+        for labels, place in after.layout.places(metric):
+            yield labels, after.values[place] - before.values[place]
+        return
+    earlier: Mapping[tuple[tuple[str, str], ...], float] = (
+        {tuple(sorted(labels.items())): value for labels, value in before.series(metric)} if before else {}
+    )
+    for labels, value in after.series(metric):
+        yield labels, value - earlier.get(tuple(sorted(labels.items())), 0.0)
+
+
+def restart_note(service: str, restarts: int) -> tuple[str, ...]:
+    """Return what a reader must know of counters that started anew; nothing if none did."""
+    if not restarts:
+        return ()
+    times = "once" if restarts == 1 else f"{restarts} times"
+    return (f"{service} restarted {times}; what it counted between its last scrape and its end is lost",)
+
+
+def edge_note(service: str, asked: Window, actual: Window) -> tuple[str, ...]:
+    """Return what a reader must know of scrapes far from the window's edges; nothing if they are close."""
+    late, early = actual.start - asked.start, actual.end - asked.end
+    if max(abs(late), abs(early)) <= _CLOSE:
+        return ()
+    return (f"{service} was scraped {late:+.1f} s off the window's start and {early:+.1f} s off its end",)
