@@ -1,1 +1,24 @@
-"""placeholder"""
+"""Experiments: a definition that claims something, and runs that say whether it is so.
+
+``experiment.py`` and ``schedule.py`` are values, ``run.py`` executes, ``judgement.py`` concludes, ``record.py`` writes,
+``scenario.py`` reads pytest functions into experiments.
+"""
+
+from __future__ import annotations
+
+from cloudcart.experiment.experiment import Experiment, ScheduledFault
+from cloudcart.experiment.run import Progress, Run, run, run_scenario
+from cloudcart.experiment.scenario import experiment_from_markers, find_scenario, list_scenarios, load_scenario
+
+__all__ = [
+    "Experiment",
+    "Progress",
+    "Run",
+    "ScheduledFault",
+    "experiment_from_markers",
+    "find_scenario",
+    "list_scenarios",
+    "load_scenario",
+    "run",
+    "run_scenario",
+]

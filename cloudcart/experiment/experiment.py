@@ -70,6 +70,16 @@ class Experiment(BaseModel):
                 )
         return self
 
+    @property
+    def lab_settings(self) -> dict[str, str]:
+        """The settings to start the lab with: the rate limit is off, unless the scenario is about it."""
+        return {"gateway.rate_limit": "off", **self.settings}
+
+    @property
+    def load_seconds(self) -> float:
+        """How long the load lasts."""
+        return self.load.duration if self.load else 0.0
+
     def seeded(self, fault: Fault) -> Fault:
         """Return the fault as this run injects it: with a seed, and a TTL that outlives its schedule."""
         scheduled = next(item for item in self.faults if item.fault is fault)

@@ -13,19 +13,23 @@ from typing import Any, Final
 from cloudcart.experiment.experiment import Experiment
 from cloudcart.lab import InjectedFault, InvariantResult
 from cloudcart.signals import (
-    Judgement,
     Objective,
+    PrometheusSource,
     Reading,
     RowsSource,
     Scrape,
     ScrapeSource,
+    Source,
     Verdict,
     Window,
+    clopper_pearson,
     disagreement,
     judge,
     merge,
-    ratio_interval,
 )
+
+_COMPARED: Final = ("traffic > 0/s", "errors <= 100%")
+"""Signals in which client and gateway must agree, written as objectives that say nothing."""
 
 _ACCOUNTING_CONFIDENCE: Final = 0.999
 """A fault's count outside this interval around its probability means that it did not act as declared."""
@@ -40,9 +44,10 @@ class Evidence:
     requests: Path
     scrapes: Sequence[Scrape]
     faults: Sequence[InjectedFault]
-    recovery: float | None
+    recovery: Reading | None
     saturated: str | None
     invariants: Sequence[InvariantResult]
+    prometheus: str = ""
     notes: Sequence[str] = field(default_factory=list)
 
 
@@ -52,16 +57,117 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
     The verdict is inconclusive, whatever was read, when the generator was the bottleneck, when a fault did not act as
     declared, or when the shop was not steady before the first fault.
     """
-    sources = _Sources(evidence)
-    judged = [judge(objective, sources.read(objective)) for objective in evidence.experiment.objectives]
-    doubts = [*evidence.notes, *_doubts(evidence, sources)]
+    readings = _Readings(evidence)
+    judged = [judge(objective, readings.of(objective)) for objective in evidence.experiment.objectives]
+    doubts = [*evidence.notes, *_doubts(evidence, readings)]
     verdict = merge([*(found.verdict for found in judged), *(Verdict(found.verdict) for found in evidence.invariants)])
     return {
         "verdict": str(Verdict.INCONCLUSIVE if doubts else verdict),
-        "phases": [phase.model_dump(mode="json") for phase in evidence.phases],
-        "objectives": [_objective_entry(found) for found in judged],
+        "phases": [{"name": phase.name, "start": phase.start, "end": phase.end} for phase in evidence.phases],
+        "objectives": [found.document() for found in judged],
         "faults": [_fault_entry(fault) for fault in evidence.faults],
         "invariants": [found._asdict() for found in evidence.invariants],
-        "recovery_seconds": evidence.recovery,
+        "recovery_seconds": evidence.recovery.value if evidence.recovery else None,
         "notes": doubts,
+    }
+
+
+class _Readings:
+    """Answers objectives from the source and phase that they name."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._recovery = evidence.recovery
+        self._phases = {phase.name: phase for phase in evidence.phases}
+        self._sources: dict[str, Source] = {
+            "client": RowsSource(evidence.requests),
+            "scrape": ScrapeSource(evidence.scrapes),
+        }
+        if evidence.prometheus:
+            self._sources["prometheus"] = PrometheusSource(evidence.prometheus)
+
+    def of(self, objective: Objective) -> Reading:
+        """Return the reading that the objective asks for; without a value where there is none."""
+        if objective.signal == "recovery":
+            return self._recovery or _nothing(objective, self.whole(), "nothing was broken, so nothing recovered")
+        window = self.whole() if objective.phase is None else self._phases.get(objective.phase)
+        if window is None:
+            return _nothing(objective, self.whole(), f"the run never reached the phase {objective.phase!r}")
+        return self.read(objective.source, objective, window)
+
+    def read(self, source: str, objective: Objective, window: Window) -> Reading:
+        """Return the same signal from another source."""
+        if source not in self._sources:
+            return _nothing(objective, window, "no prometheus binary was found, so no server watched; install prometheus")
+        return self._sources[source].read(
+            objective.signal, window, service=objective.service, route=objective.route
+        )
+
+    def whole(self) -> Window:
+        """The run after the warm-up."""
+        measured = [phase for name, phase in self._phases.items() if name != "warmup"]
+        if not measured:
+            return Window(0.0, 0.0)
+        return Window(min(phase.start for phase in measured), max(phase.end for phase in measured))
+
+
+def _nothing(objective: Objective, window: Window, why: str) -> Reading:
+    return Reading(
+        objective.signal, None, objective.unit, 0, None, None, window, objective.source, objective.service, note=why
+    )
+
+
+def _doubts(evidence: Evidence, readings: _Readings) -> list[str]:
+    """Return, one sentence each, the reasons why nothing can be concluded from this run."""
+    doubts = [f"the load generator was the bottleneck: {evidence.saturated}"] if evidence.saturated else []
+    doubts += [doubt for fault in evidence.faults if (doubt := _misfire(fault))]
+    if len(evidence.faults) < len(evidence.experiment.faults):
+        doubts.append("not every fault of the schedule was injected: the run ended early")
+    for objective in evidence.experiment.steady:
+        found = judge(objective, readings.of(objective))
+        if found.verdict is Verdict.FAIL:
+            doubts.append(f"the shop was not steady before the first fault: {objective.text}: {found.reason}")
+    return doubts + _disagreements(readings)
+
+
+def _misfire(fault: InjectedFault) -> str | None:
+    """Say how a fault's count contradicts its declaration; None if it does not.
+
+    Requests are hit independently, so the count is binomial: it must be within its 99.9 % interval (Clopper-Pearson).
+    A ramp, a cap or a limit on the number makes the count depend on time, so then only the lack of any hit is told.
+    """
+    value = fault.fault
+    if fault.injected == 0 and value.probability > 0:
+        return f"{value.label} was injected, but hit no request: check its target, route, method and matchers"
+    if value.first or value.skip or value.every > 1 or value.ramp or value.max_active:
+        return None
+    low, high = clopper_pearson(fault.injected, fault.drawn, confidence=_ACCOUNTING_CONFIDENCE)
+    if low <= value.probability <= high:
+        return None
+    share = fault.injected / fault.drawn
+    return f"{value.label} hit {share:.1%} of {fault.drawn} requests, which does not fit its probability {value.probability}"
+
+
+def _disagreements(readings: _Readings) -> list[str]:
+    """Compare what clients saw with what the gateway counted, over the whole run."""
+    found = []
+    for text in _COMPARED:
+        objective = Objective.parse(text, service="gateway")
+        pair = [readings.read(source, objective, readings.whole()) for source in ("client", "scrape")]
+        if said := disagreement(pair):
+            found.append(said)
+    return found
+
+
+def _fault_entry(fault: InjectedFault) -> dict[str, Any]:
+    value = fault.fault
+    return {
+        "id": fault.id,
+        "kind": value.kind,
+        "target": str(value.target),
+        "label": value.label,
+        "drawn": fault.drawn,
+        "injected": fault.injected,
+        "probability": value.probability,
+        "window": [fault.window.start, fault.window.end],
+        "document": value.document(),
     }

@@ -16,14 +16,15 @@ from cloudcart.exceptions import LoadError
 from cloudcart.experiment.experiment import Experiment, ScheduledFault
 from cloudcart.experiment.judgement import Evidence, judge_run
 from cloudcart.experiment.record import Record
+from cloudcart.experiment.scenario import find_scenario, load_scenario
 from cloudcart.experiment.schedule import timeline
-from cloudcart.experiment.watch import Watch
-from cloudcart.lab import InjectedFault, Lab
+from cloudcart.lab import InjectedFault, Lab, attach, start
 from cloudcart.load import LoadRun, start_load
 from cloudcart.report import write_report
-from cloudcart.signals import Verdict, Window, signals_table, steady_again
+from cloudcart.signals import Reading, ScrapeLog, Scraper, SteadyState, Verdict, Window, signals_table, time_to_recover
 
 _TICK: Final = 0.1
+_SETTLING: Final = 1.0  # seconds after which a row that was due is taken to be there
 _TRAFFIC_DEADLINE: Final = 15.0
 
 
@@ -101,7 +102,8 @@ def run(
         lab.reset()  # 2
         events = opened.enter_context(lab.tap_events())
         notes = lab.unsteady()  # 3
-        watch = opened.enter_context(Watch(lab.urls))
+        scraper = opened.enter_context(Scraper(lab.service_urls))
+        watch = opened.enter_context(ScrapeLog(scraper))
         load = opened.enter_context(_start(experiment, lab, record.directory, watcher))  # 4
         opened.callback(lab.heal)
         course = _Course(experiment, lab, load, watch, watcher)
@@ -111,7 +113,7 @@ def run(
             lab.heal()  # 6
         recovery = course.wait_until_steady()  # 7
         requests = load.stop()  # 8
-        watch.edge()
+        watch.mark()
         scrapes = watch.scrapes
         record.save_table(signals_table(scrapes), "signals.parquet")
         events.drain()
@@ -125,11 +127,47 @@ def run(
             recovery=recovery,
             saturated=load.saturated,
             invariants=lab.check_invariants(),
+            prometheus=lab.urls.get("prometheus", ""),
             notes=[*notes, *course.notes],
         )
         record.save(**judge_run(evidence), generator=load.summary(), seconds=round(time.monotonic() - began, 3))
         write_report(record.fields, record.directory)
     return Run(record.fields)  # 10
+
+
+def run_scenario(
+    name: str,
+    *,
+    seed: int = 0,
+    settings: Mapping[str, str] | None = None,
+    folder: Path,
+    lab_name: str | None = None,
+    watcher: Watcher = lambda progress: None,
+) -> Run:
+    """Start a lab of its own, run a shipped or given scenario on it, end the lab, and return the run.
+
+    Args:
+        name: a scenario's name or file.
+        seed: chooses which requests faults hit and what the load does.
+        settings: settings of the shop, as ``{"gateway.retries": "off"}``; they win over the scenario's own.
+        folder: where the run's own folder is made.
+        lab_name: run on the lab of this name that is already up, instead of starting one.
+        watcher: told what is going on.
+
+    Raises:
+        UsageError: no such scenario or setting, or the folder cannot be written.
+        LabError: the lab could not start.
+        LoadError: the load generator could not run.
+    """
+    experiment = load_scenario(find_scenario(name), seed=seed, settings=settings)
+    command = f"cloudcart run {name} --seed {seed}" + "".join(f" --set {k}={v}" for k, v in (settings or {}).items())
+    watcher(Progress("start", 0.0, 0.0))
+    with ExitStack() as opened:
+        if lab_name is None:
+            lab = opened.enter_context(start(overrides=experiment.lab_settings))
+        else:
+            lab = attach(lab_name)
+        return run(experiment, lab, folder=folder, command=command, watcher=watcher)
 
 
 def _start(experiment: Experiment, lab: Lab, folder: Path, watcher: Watcher) -> LoadRun:
@@ -149,7 +187,7 @@ def _start(experiment: Experiment, lab: Lab, folder: Path, watcher: Watcher) -> 
 class _Course:
     """The part of a run in which time passes: follows the schedule and notices when it must end early."""
 
-    def __init__(self, experiment: Experiment, lab: Lab, load: LoadRun, watch: Watch, watcher: Watcher) -> None:
+    def __init__(self, experiment: Experiment, lab: Lab, load: LoadRun, watch: ScrapeLog, watcher: Watcher) -> None:
         self._experiment, self._lab, self._load, self._watch, self._watcher = experiment, lab, load, watch, watcher
         self._planned = experiment.phases(load.started)
         self._edges: dict[float, float] = {}
@@ -171,13 +209,22 @@ class _Course:
             elif step.fault is not None:
                 self._active.pop(step.fault).heal()
 
-    def wait_until_steady(self) -> float | None:
-        """Wait, at most for the deadline, until the shop is as good as before; return seconds since the last heal."""
+    def wait_until_steady(self) -> Reading | None:
+        """Return the time from the last heal until the shop was as good as before, waiting up to the deadline for it."""
         if not self.injected:
             return None
-        steady = next(phase for phase in self.phases() if phase.name == "steady")
         healed = max(fault.window.end for fault in self.injected)
-        return steady_again(self._load.rows(), steady=steady, healed=healed, deadline=self._experiment.recovery_deadline)
+        steady = SteadyState.seen(self._load.rows(), next(p for p in self.phases() if p.name == "steady"))
+        if steady is None:
+            return None
+        end = min(healed + self._experiment.recovery_deadline, self._load.started + self._experiment.load_seconds)
+        while True:
+            now = min(time.time() - _SETTLING, end)
+            found = time_to_recover(self._load.rows(), healed, steady, until=now)
+            if found.value is not None or now >= end or not self._load.running:
+                return found
+            self._watcher(self._progress())
+            time.sleep(_TICK)
 
     def phases(self) -> list[Window]:
         """The phases as they were: planned edges replaced by when they were reached, none that was not."""
@@ -189,7 +236,7 @@ class _Course:
         return reached
 
     def _edge(self, at: float) -> None:
-        self._watch.edge()
+        self._watch.mark()
         self._edges[at] = time.time()
 
     def _wait(self, until: float) -> bool:
