@@ -14,13 +14,15 @@ Called by the middleware (and its siblings for clients) when they are not given 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 
 from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.agent import POLL_PATH, Agent
 from cloudcart.exceptions import FaultError
-from cloudcart.faults import Fault, parse_fault
+from cloudcart.faults import Fault, Target, parse_fault
 
 
 def join_lab(
@@ -31,13 +33,54 @@ def join_lab(
     Raises:
         FaultError: a document makes no sense, or the environment holds no JSON list.
     """
+    _require_name(service)
     lab = declared_lab() if lab is None else lab
     active = ActiveFaults(service, _number("CLOUDCART_REPLICA"), lab=lab, seed=_number("CLOUDCART_SEED"))
     for place, fault in enumerate([*faults, *_from_environment()] if lab else faults, start=1):
         if isinstance(fault, Mapping):
             fault = parse_fault({"target": service, **fault}, services=None)
         active.add(fault, f"{service}-{place}")
-    return active, None
+    url = os.environ.get("CLOUDCART_CHAOS_URL", "")
+    if not (lab and url):
+        return active, None
+    active.any = True  # so that the first request or the start of the application begins the polling
+    return active, _Polling(active, url)
+
+
+class _Polling:
+    """Starts the agent on the running loop, once; it ends with the loop."""
+
+    def __init__(self, active: ActiveFaults, url: str) -> None:
+        self._active = active
+        self._url = url
+        self._task: asyncio.Task[None] | None = None  # the loop itself keeps only a weak reference
+
+    def __call__(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        import httpx
+
+        headers = {"content-type": "application/json"}
+        token = os.environ.get("CLOUDCART_CHAOS_TOKEN")
+        if token:
+            headers["x-service-token"] = token
+        async with httpx.AsyncClient(base_url=self._url, headers=headers, timeout=10.0, trust_env=False) as client:
+
+            async def poll(question: bytes) -> bytes:
+                answer = await client.post(POLL_PATH, content=question)
+                return answer.raise_for_status().content
+
+            await Agent(self._active, poll).run()
+
+
+def _require_name(service: str) -> None:
+    try:
+        target = Target.parse(service)
+    except ValueError as error:
+        raise FaultError(f"service: {error}") from None
+    if str(Target(service=target.service)) != service or target.topic is not None:
+        raise FaultError(f"service: {service!r} is a target; give the plain name of the application, as mine")
 
 
 def declared_lab() -> bool:

@@ -65,6 +65,7 @@ class ChaosMiddleware:
     ) -> None:
         self._app = app
         self._begin: Callable[[], None] | None = None
+        self._polling: Callable[[], None] | None = None
         if active is None:
             from cloudcart.chaos.foreign import join_lab  # only applications outside the shop need it
 
@@ -93,6 +94,7 @@ class ChaosMiddleware:
         if self._begin is not None:
             begin, self._begin = self._begin, None
             begin()
+            self._polling = begin  # whose task lives as long as it is referred to
 
     async def _serve_with_context(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Do for an application outside the shop what the shop's stack does further out."""

@@ -21,6 +21,14 @@ MakeAnswer = Callable[[int, list[tuple[bytes, bytes]], bytes], Answer]
 """Makes the client's own kind of response from status, headers and body."""
 
 
+def may_act(active: ActiveFaults) -> bool:
+    """Return whether a call made now has to go through :func:`outbound`; almost free while no fault is active."""
+    if active.any:
+        return True
+    context = current.get()
+    return context is not None and bool(context.inject)
+
+
 async def outbound(
     active: ActiveFaults,
     *,
@@ -31,7 +39,7 @@ async def outbound(
     call: Callable[[], Awaitable[Answer]],
     answer: MakeAnswer[Answer],
 ) -> Answer:
-    """Make one attempt of a call under the faults that match it. Check ``active.any`` first: it costs nothing.
+    """Make one attempt of a call under the faults that match it; ask :func:`may_act` first.
 
     Args:
         active: what is active in this process.

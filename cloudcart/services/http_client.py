@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from cloudcart.chaos.active import ActiveFaults
-from cloudcart.chaos.outbound import outbound
+from cloudcart.chaos.outbound import may_act, outbound
 from cloudcart.exceptions import UpstreamBrokenError, UpstreamTimeoutError, UpstreamUnavailableError, UsageError
 from cloudcart.services.http_connection import Connection, Response
 from cloudcart.telemetry.context import FAULT_MARK, current
@@ -87,7 +87,7 @@ class HttpClient:
             UpstreamBrokenError: sent, and cut off or answered with something that is not HTTP.
             UsageError: the path or a header would break the request's framing.
         """
-        if self._faults is None or not self._faults.any:
+        if self._faults is None or not may_act(self._faults):
             return await self._send(method, base, path, headers, body, timeout, attempt)
         send = partial(self._send, method, base, path, headers, body, timeout, attempt)
         try:
