@@ -5,7 +5,9 @@ import pytest
 
 @pytest.mark.cloudcart_load("checkout", rate=15, duration="30s", warmup="3s")
 @pytest.mark.cloudcart_fault("error", target="products", status=503, probability=0.05, start="8s", duration="14s")
-@pytest.mark.cloudcart_fault("latency", target="products", min="1s", max="3s", probability=0.05, start="8s", duration="14s")
+@pytest.mark.cloudcart_fault(
+    "latency", target="products", min="1s", max="3s", probability=0.05, start="8s", duration="14s"
+)
 @pytest.mark.cloudcart_slo("errors < 2%", phase="fault")
 @pytest.mark.cloudcart_slo("p50 < 500ms", phase="fault")
 @pytest.mark.cloudcart_slo("recovery < 5s")

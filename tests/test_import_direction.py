@@ -25,14 +25,36 @@ LAYERS = {
     # the lab: what do users do, was it all right, where does it run
     "signals": {"exceptions", "units"},
     "load": {"exceptions", "units"},
-    "lab": {"exceptions", "units", "settings", "events", "faults", "telemetry", "chaos", "stores", "services", "signals"},
+    "lab": {
+        "exceptions",
+        "units",
+        "settings",
+        "events",
+        "faults",
+        "telemetry",
+        "chaos",
+        "stores",
+        "services",
+        "signals",
+    },
     # one function brings them together
     "report": {"exceptions", "units", "signals"},
     "experiment": {"exceptions", "units", "settings", "events", "faults", "load", "signals", "lab", "report"},
     # how people reach it
     "pytest_plugin": {"exceptions", "units", "settings", "faults", "chaos", "load", "signals", "lab", "experiment"},
     "cli": {"exceptions", "units", "settings", "faults", "chaos", "load", "signals", "lab", "experiment", "report"},
-    "__init__": {"chaos", "events", "exceptions", "experiment", "faults", "lab", "load", "services", "settings", "signals"},
+    "__init__": {
+        "chaos",
+        "events",
+        "exceptions",
+        "experiment",
+        "faults",
+        "lab",
+        "load",
+        "services",
+        "settings",
+        "signals",
+    },
 }
 
 
@@ -63,5 +85,9 @@ def test_the_map_has_no_circle():
 def test_imports_go_upwards_only(layer):
     place = PACKAGE / layer
     files = place.rglob("*.py") if place.is_dir() else [PACKAGE / f"{layer}.py"]
-    wrong = {file.relative_to(PACKAGE).as_posix(): extra for file in files if (extra := _imports(file) - LAYERS[layer] - {layer})}
+    wrong = {
+        file.relative_to(PACKAGE).as_posix(): extra
+        for file in files
+        if (extra := _imports(file) - LAYERS[layer] - {layer})
+    }
     assert not wrong

@@ -21,7 +21,9 @@ def test_an_unknown_setting_is_named(name):
         Settings().with_overrides({name: "1"})
 
 
-@pytest.mark.parametrize(("name", "value"), [("gateway.timeout", "soon"), ("orders.notify", "pigeon"), ("log_level", "x")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("gateway.timeout", "soon"), ("orders.notify", "pigeon"), ("log_level", "x")]
+)
 def test_a_bad_value_is_refused_with_the_settings_name(name, value):
     with pytest.raises(UsageError, match=f"setting '{name}'"):
         Settings().with_overrides({name: value})

@@ -10,7 +10,8 @@ from cloudcart.units import format_duration, parse_duration, parse_share
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("80ms", 0.08), ("5s", 5.0), ("2m", 120.0), ("1h", 3600.0), ("250us", 0.00025), ("1.5s", 1.5), (3, 3.0)]
+    ("text", "seconds"),
+    [("80ms", 0.08), ("5s", 5.0), ("2m", 120.0), ("1h", 3600.0), ("250us", 0.00025), ("1.5s", 1.5), (3, 3.0)],
 )
 def test_durations_are_seconds(text, seconds):
     assert parse_duration(text) == pytest.approx(seconds)

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from cloudcart.experiment.course import Progress
 from cloudcart.experiment.experiment import Experiment, ScheduledFault
-from cloudcart.experiment.run import Progress, Run, run, run_scenario
+from cloudcart.experiment.run import Run, run, run_scenario
 from cloudcart.experiment.scenario import experiment_from_markers, find_scenario, list_scenarios, load_scenario
 
 __all__ = [

@@ -1,6 +1,6 @@
 """What an experiment is: frozen values that say what to claim, what load to give, what to break and when.
 
-The defaults do nothing: no load, no fault, no objective. Executing one is ``run.py``; where it runs is the lab's business.
+The defaults do nothing: no load, no fault, no objective. Executing one is ``run.py``; where it runs is up to the lab.
 Made by the pytest plugin and the command line from a scenario's markers (``scenario.py``), or by hand.
 """
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from cloudcart.experiment.experiment import Experiment
 from cloudcart.lab import InjectedFault, InvariantResult
 from cloudcart.signals import (
+    Judgement,
     Objective,
     PrometheusSource,
     Reading,
@@ -48,6 +49,7 @@ class Evidence:
     saturated: str | None
     invariants: Sequence[InvariantResult]
     prometheus: str = ""
+    aborted: Judgement | None = None
     notes: Sequence[str] = field(default_factory=list)
 
 
@@ -59,6 +61,8 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
     """
     readings = _Readings(evidence)
     judged = [judge(objective, readings.of(objective)) for objective in evidence.experiment.objectives]
+    if evidence.aborted:
+        judged.append(evidence.aborted)
     doubts = [*evidence.notes, *_doubts(evidence, readings)]
     verdict = merge([*(found.verdict for found in judged), *(Verdict(found.verdict) for found in evidence.invariants)])
     return {
@@ -97,10 +101,10 @@ class _Readings:
     def read(self, source: str, objective: Objective, window: Window) -> Reading:
         """Return the same signal from another source."""
         if source not in self._sources:
-            return _nothing(objective, window, "no prometheus binary was found, so no server watched; install prometheus")
-        return self._sources[source].read(
-            objective.signal, window, service=objective.service, route=objective.route
-        )
+            return _nothing(
+                objective, window, "no prometheus binary was found, so no server watched; install prometheus"
+            )
+        return self._sources[source].read(objective.signal, window, service=objective.service, route=objective.route)
 
     def whole(self) -> Window:
         """The run after the warm-up."""
@@ -120,7 +124,7 @@ def _doubts(evidence: Evidence, readings: _Readings) -> list[str]:
     """Return, one sentence each, the reasons why nothing can be concluded from this run."""
     doubts = [f"the load generator was the bottleneck: {evidence.saturated}"] if evidence.saturated else []
     doubts += [doubt for fault in evidence.faults if (doubt := _misfire(fault))]
-    if len(evidence.faults) < len(evidence.experiment.faults):
+    if len(evidence.faults) < len(evidence.experiment.faults) and not evidence.aborted:
         doubts.append("not every fault of the schedule was injected: the run ended early")
     for objective in evidence.experiment.steady:
         found = judge(objective, readings.of(objective))
@@ -143,8 +147,8 @@ def _misfire(fault: InjectedFault) -> str | None:
     low, high = clopper_pearson(fault.injected, fault.drawn, confidence=_ACCOUNTING_CONFIDENCE)
     if low <= value.probability <= high:
         return None
-    share = fault.injected / fault.drawn
-    return f"{value.label} hit {share:.1%} of {fault.drawn} requests, which does not fit its probability {value.probability}"
+    hit = f"{value.label} hit {fault.injected} of {fault.drawn} requests"
+    return f"{hit}, which does not fit its probability of {value.probability:g}"
 
 
 def _disagreements(readings: _Readings) -> list[str]:

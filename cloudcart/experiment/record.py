@@ -89,13 +89,15 @@ class Record:
             }
             for item in events
         ]
-        schema = pyarrow.schema([
-            ("time", pyarrow.timestamp("us", tz="UTC")),
-            ("topic", pyarrow.string()),
-            ("partition", pyarrow.int32()),
-            ("offset", pyarrow.int64()),
-            *((name, pyarrow.string()) for name in ("key", "event_id", "service", "trace_id", "event")),
-        ])
+        schema = pyarrow.schema(
+            [
+                ("time", pyarrow.timestamp("us", tz="UTC")),
+                ("topic", pyarrow.string()),
+                ("partition", pyarrow.int32()),
+                ("offset", pyarrow.int64()),
+                *((name, pyarrow.string()) for name in ("key", "event_id", "service", "trace_id", "event")),
+            ]
+        )
         parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), self.directory / "events.parquet")
 
     def save_table(self, table: Any, name: str) -> None:
@@ -112,7 +114,9 @@ def _new_folder(parent: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise UsageError(f"the report folder {parent} cannot be written ({error.strerror}); choose another") from None
+            raise UsageError(
+                f"the report folder {parent} cannot be written ({error.strerror}); choose another"
+            ) from None
         if os.access(folder, os.W_OK):
             return folder.resolve()
     raise UsageError(f"the report folder {parent} cannot be written; choose another")
@@ -146,4 +150,3 @@ def _pyarrow() -> tuple[Any, Any]:
     except ImportError:
         raise MissingExtraError("pyarrow", "load") from None
     return pyarrow, parquet
-

@@ -61,7 +61,9 @@ def experiment_from_markers(
         found.setdefault(mark.name, []).append(mark)
     if len(found.get("cloudcart_load", [])) > 1:
         raise UsageError(f"{name}: one cloudcart_load marker, please, not {len(found['cloudcart_load'])}")
-    own_settings = {key: str(value) for mark in found.get("cloudcart_settings", ()) for key, value in mark.args[0].items()}
+    own_settings = {
+        key: str(value) for mark in found.get("cloudcart_settings", ()) for key, value in mark.args[0].items()
+    }
     try:
         return Experiment(
             name=name,
@@ -164,6 +166,8 @@ def _scenario_function(path: Path) -> Any:
     except Exception as error:
         raise UsageError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     for name, function in vars(module).items():
-        if name.startswith("test_") and any(mark.name == "cloudcart_load" for mark in getattr(function, "pytestmark", [])):
+        if name.startswith("test_") and any(
+            mark.name == "cloudcart_load" for mark in getattr(function, "pytestmark", [])
+        ):
             return function
     raise UsageError(f"{path} has no test with a cloudcart_load marker; run it with pytest instead")

@@ -58,7 +58,7 @@ class SessionLab:
         if self._lab is None:
             return
         if plugin.flag(self._config, "keep"):
-            line = f"lab kept: cloudcart status --name {self._lab.name} (end it: cloudcart down --name {self._lab.name})"
+            line = f"lab kept: {self._lab.name} (end it with: cloudcart down --name {self._lab.name})"
             self._config.stash.setdefault(plugin.RUNS, []).append(line)
         elif not plugin.setting(self._config, "reuse"):
             self._lab.close()

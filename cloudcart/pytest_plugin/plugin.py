@@ -36,7 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare ``--cloudcart-*`` and ``cloudcart_*`` in the ini file."""
     group = parser.getgroup("cloudcart", "a real, small shop to break on purpose")
     for option in OPTIONS:
-        group.addoption(f"--cloudcart-{option.name}", dest=_dest(option), metavar=option.name.upper(), help=option.meaning)
+        flag = f"--cloudcart-{option.name}"
+        group.addoption(flag, dest=_dest(option), metavar=option.name.upper(), help=option.meaning)
         parser.addini(_dest(option), option.meaning, default=option.default)
     for option in FLAGS:
         group.addoption(f"--cloudcart-{option.name}", dest=_dest(option), action="store_true", help=option.meaning)
@@ -61,8 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     monkey = sys.modules.get("gevent.monkey")
     if monkey is not None and monkey.is_module_patched("socket"):
         raise pytest.UsageError(
-            "cloudcart: gevent has patched this pytest process, so servers and threads in it would hang; "
-            "do not import locust or call gevent.monkey.patch_all() here (cloudcart runs Locust in a process of its own)"
+            "cloudcart: gevent has patched this pytest process, so servers in it would hang; do not "
+            "import locust or call gevent.monkey.patch_all() here (cloudcart runs Locust in a process of its own)"
         )
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}{meaning}")

@@ -40,7 +40,7 @@ def test_a_name_finds_a_file(monkeypatch):
 
 
 def test_an_unknown_name_lists_those_there_are():
-    with pytest.raises(UsageError, match="there is no scenario 'world-peace'; there are: .*control_no_fault_no_alarm"):
+    with pytest.raises(UsageError, match=r"there is no scenario 'world-peace'; there are: .*control_no_fault_no_alarm"):
         find_scenario("world-peace")
 
 
@@ -109,7 +109,13 @@ def test_a_file_that_cannot_be_imported_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"), [("One. Two.", "One"), ("p99 is 1.5 s. x", "p99 is 1.5 s"), ("Over\n  two lines.\n\nB", "Over two lines"), ("", "")]
+    ("text", "sentence"),
+    [
+        ("One. Two.", "One"),
+        ("p99 is 1.5 s. x", "p99 is 1.5 s"),
+        ("Over\n  two lines.\n\nB", "Over two lines"),
+        ("", ""),
+    ],
 )
 def test_the_claim_is_the_first_sentence(text, sentence):
     assert first_sentence(text) == sentence

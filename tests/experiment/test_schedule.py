@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,5 +49,5 @@ def test_signals_are_read_at_every_edge_before_anything_changes(faults):
 def test_phases_follow_each_other_without_a_gap(faults, started):
     phases = experiment(faults).phases(started)
     assert [phase.name for phase in phases] == ["warmup", "steady", "fault", "recovery"]
-    assert all(before.end == after.start for before, after in zip(phases, phases[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(phases))
     assert (phases[0].start, phases[-1].end) == (started, started + DURATION)

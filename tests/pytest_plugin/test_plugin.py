@@ -89,7 +89,9 @@ def test_products(cloudcart_run):
 def test_a_broken_claim_fails_and_says_what_was_read(run_pytest, pytester):
     result = run_pytest(SCENARIO.format(fault=""), "--cloudcart-seed", "3")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*FAIL: Products may fail and nobody notices*", "*fail*errors < 5%*", "*seed 3; report: *"])
+    result.stdout.fnmatch_lines(
+        ["*FAIL: Products may fail and nobody notices*", "*fail*errors < 5%*", "*seed 3; report: *"]
+    )
     assert len(list(pytester.path.glob("cloudcart-runs/*/report.html"))) == 1
 
 
