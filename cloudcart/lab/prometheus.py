@@ -1,0 +1,83 @@
+"""A Prometheus server beside the lab, where a ``prometheus`` binary is on the PATH.
+
+A comfort: never waited for, never fatal. Started by the supervisor once the services are ready.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from cloudcart.lab.ports import LOOPBACK
+from cloudcart.lab.process import end, spawn
+
+SCRAPE_INTERVAL: Final = 1.0
+"""Seconds between two readings of each service."""
+
+
+class Prometheus:
+    """One Prometheus server below ``directory`` that reads the services' ``/metrics``.
+
+    Args:
+        directory: where its configuration and data go.
+        ports: the port of each service.
+        port: its own.
+        log: file for its log.
+    """
+
+    def __init__(self, directory: Path, ports: Mapping[str, int], *, port: int, log: Path) -> None:
+        self.directory = directory
+        self.url = f"http://{LOOPBACK}:{port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._ports, self._port, self._log = ports, port, log
+
+    def start(self) -> None:
+        """Start it and return at once.
+
+        Raises:
+            OSError: the program cannot be run.
+        """
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        configuration = self.directory / "prometheus.yml"
+        configuration.write_text(scrape_configuration(self._ports))
+        self.process = spawn(
+            [
+                shutil.which("prometheus") or "prometheus",
+                f"--config.file={configuration}",
+                f"--storage.tsdb.path={self.directory / 'data'}",
+                "--storage.tsdb.retention.time=6h",
+                f"--web.listen-address={LOOPBACK}:{self._port}",
+                "--log.level=warn",
+            ],
+            log=self._log,
+        )
+
+    def stop(self) -> None:
+        """End it; its data are lost. Idempotent."""
+        if self.process is not None:
+            end(self.process, signal.SIGKILL)
+
+
+def is_installed() -> bool:
+    """Return whether there is a ``prometheus`` program on the PATH."""
+    return shutil.which("prometheus") is not None
+
+
+def scrape_configuration(ports: Mapping[str, int]) -> str:
+    """Return the configuration (YAML) that reads every service once a second; a metric's own ``service`` label wins."""
+    jobs = "".join(
+        f"  - job_name: {service}\n"
+        "    honor_labels: true\n"
+        "    static_configs:\n"
+        f"      - targets: ['{LOOPBACK}:{port}']\n"
+        f"        labels: {{service: {service}}}\n"
+        for service, port in ports.items()
+    )
+    return (
+        f"global:\n  scrape_interval: {SCRAPE_INTERVAL:g}s\n  scrape_timeout: {SCRAPE_INTERVAL:g}s\n"
+        f"  evaluation_interval: {SCRAPE_INTERVAL:g}s\nscrape_configs:\n{jobs}"
+    )

@@ -1,0 +1,123 @@
+"""One service as a forked process: what happens between the fork and the server that listens.
+
+Called by the supervisor, which has imported everything, so that a service starts in a moment and shares the memory of
+the libraries with its siblings. Not here: when to start one again (``lab.services``).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+
+from cloudcart.lab.ports import listen
+from cloudcart.lab.process import die_with_parent
+
+if TYPE_CHECKING:
+    from cloudcart.settings import ServiceName, Settings
+
+RESTARTS: Final = "CLOUDCART_RESTARTS"
+"""Environment variable of a service: how often it has been started again."""
+
+_KEEP_ALIVE: Final = 75  # seconds an idle connection is kept; longer than clients keep theirs
+_GRACE: Final = 2  # seconds that requests have to end when the process is asked to
+
+
+class ServiceProcess(NamedTuple):
+    """What a service process is started with."""
+
+    service: ServiceName
+    settings: Settings
+    port: int
+    log: Path
+    restarts: int = 0
+
+
+def import_server() -> None:
+    """Import what every service process needs beside the services, so that it need not after the fork."""
+    import asyncio
+
+    import uvicorn.lifespan.on
+    import uvicorn.protocols.http.httptools_impl
+    import uvloop
+
+    from cloudcart.telemetry import logs
+
+    del asyncio, uvicorn, uvloop, logs
+
+
+def fork(spec: ServiceProcess) -> int:
+    """Start the service in a forked process and return its pid. Must be called from a process with one thread."""
+    parent = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        _become(spec, parent)
+    return pid
+
+
+def _become(spec: ServiceProcess, parent: int) -> NoReturn:
+    """Be the service until the end of the process; never returns into the supervisor's frames."""
+    status = 1
+    try:
+        _leave_parent(spec, parent)
+        _serve(spec)
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _leave_parent(spec: ServiceProcess, parent: int) -> None:
+    """Undo what was inherited: signal handlers, descriptors, a collector that is switched off."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    die_with_parent(signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    log = os.open(spec.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the lifeline is the supervisor's
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    # The supervisor's frames stay alive below this one, so none of its objects closes such a number a second time.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.environ[RESTARTS] = str(spec.restarts)
+    gc.enable()
+
+
+def _serve(spec: ServiceProcess) -> None:
+    import asyncio
+
+    import uvicorn
+    import uvloop
+
+    from cloudcart.services import create_service
+    from cloudcart.telemetry.logs import configure_logging
+
+    configure_logging(spec.service, spec.settings.log_level)
+    config = uvicorn.Config(
+        create_service(spec.service, spec.settings),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    server = uvicorn.Server(config)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve(sockets=[listen(spec.port)]))
+    if not server.started:  # the application's start-up failed; the log says why
+        raise SystemExit(3)

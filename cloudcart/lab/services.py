@@ -1,0 +1,141 @@
+"""The service processes of a lab: started, noticed when they die, started again after a pause.
+
+Owned by the supervisor, which calls :meth:`Services.reap` whenever a child ended. Not here: what runs in such a process
+(``lab.service_process``).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from cloudcart.exceptions import UsageError
+from cloudcart.lab.service_process import ServiceProcess, fork
+
+_FIRST_PAUSE: Final = 0.05  # seconds before a service that died is started again; doubled each time ..
+_LONGEST_PAUSE: Final = 5.0
+_LIVED: Final = 10.0  # .. unless it had lived so long
+_NEVER: Final = float("inf")
+_PATIENCE: Final = 3.0  # seconds that a service asked to end may take
+
+
+@dataclass
+class _Service:
+    spec: ServiceProcess
+    pid: int | None = None
+    started: float = 0.0
+    due: float = 0.0  # when it is to be started, while it has no process
+    killed_at: float = _NEVER  # when a process that was asked to end has had its time
+    pause: float = _FIRST_PAUSE
+
+
+class Services:
+    """All service processes of one lab."""
+
+    def __init__(self, specs: Iterable[ServiceProcess]) -> None:
+        self._services = {spec.service: _Service(spec) for spec in specs}
+
+    def start(self) -> bool:
+        """Do what is due: start services, kill those that were asked to end and did not; return if any started."""
+        now = time.monotonic()
+        started = False
+        for service in self._services.values():
+            if service.pid is None and service.due <= now:
+                service.pid, service.started, service.killed_at = fork(service.spec), now, _NEVER
+                started = True
+            elif service.pid is not None and service.killed_at <= now:
+                os.kill(service.pid, signal.SIGKILL)
+                service.killed_at = _NEVER
+        return started
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The pid of each service that has a process."""
+        return {name: service.pid for name, service in self._services.items() if service.pid is not None}
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The port of each service."""
+        return {name: service.spec.port for name, service in self._services.items()}
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each service was started again."""
+        return {name: service.spec.restarts for name, service in self._services.items()}
+
+    @property
+    def next_due(self) -> float | None:
+        """The moment (monotonic) at which :meth:`start` has something to do, if any."""
+        moments = [s.due if s.pid is None else s.killed_at for s in self._services.values()]
+        return min((moment for moment in moments if moment != _NEVER), default=None)
+
+    def reap(self) -> dict[str, int]:
+        """Take note of services that ended, plan their restart, and return them with their exit codes."""
+        ended: dict[str, int] = {}
+        for name, service in self._services.items():
+            if service.pid is None:
+                continue
+            pid, status = os.waitpid(service.pid, os.WNOHANG)
+            if pid:
+                ended[name] = os.waitstatus_to_exitcode(status)
+                self._plan_restart(service)
+        return ended
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a service, if it has a process now.
+
+        Raises:
+            UsageError: there is no such service.
+        """
+        service = self._service(name)
+        if service.pid is not None:
+            os.kill(service.pid, number)
+
+    def restart(self, name: str, overrides: Mapping[str, object]) -> None:
+        """End a service gently and start it again at once, with ``overrides`` of its settings.
+
+        Raises:
+            UsageError: no such service or setting; nothing happened.
+        """
+        service = self._service(name)
+        service.spec = service.spec._replace(settings=service.spec.settings.with_overrides(overrides))
+        service.pause = 0.0
+        if service.pid is not None:
+            service.killed_at = time.monotonic() + _PATIENCE
+        self.signal(name, signal.SIGCONT)
+        self.signal(name, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End all at once and for good."""
+        for service in self._services.values():
+            if service.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(service.pid, signal.SIGKILL)
+        for service in self._services.values():
+            if service.pid is not None:
+                with suppress(ChildProcessError):
+                    os.waitpid(service.pid, 0)
+                service.pid = None
+
+    def _service(self, name: str) -> _Service:
+        found = {str(key): service for key, service in self._services.items()}.get(name)
+        if found is None:
+            raise UsageError(f"there is no service {name!r}; choose one of {', '.join(self._services)}")
+        return found
+
+    @staticmethod
+    def _plan_restart(service: _Service) -> None:
+        now = time.monotonic()
+        if now - service.started > _LIVED:
+            service.pause = min(service.pause, _FIRST_PAUSE)
+        service.pid, service.due, service.killed_at = None, now + service.pause, _NEVER
+        service.pause = min(max(_FIRST_PAUSE, 2 * service.pause), _LONGEST_PAUSE)
+        service.spec = service.spec._replace(restarts=service.spec.restarts + 1)
+        sys.stderr.write(f"{service.spec.service} ended; starting it again in {service.due - now:.2f} s\n")
+        sys.stderr.flush()

@@ -1,0 +1,179 @@
+"""The processes of an embedded lab and the order in which they start: stores, libraries, schema, services.
+
+Owned by the supervisor, which calls the steps one after the other and looks in between whether the lab is still wanted.
+Heavy imports are inside the steps, because the stores get ready while they happen. Not here: watching
+(``lab.supervisor``).
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloudcart.exceptions import LabError, UsageError
+from cloudcart.lab.directory import LabDirectory
+from cloudcart.lab.process import log_tail
+from cloudcart.lab.progress import Reporter
+from cloudcart.lab.services import Services
+from cloudcart.lab.stores import EmbeddedStores
+
+if TYPE_CHECKING:
+    import socket
+
+    from cloudcart.lab.prometheus import Prometheus
+    from cloudcart.settings import Settings
+
+
+class Shop:
+    """Everything that one embedded lab runs, except its supervisor.
+
+    Args:
+        directory: the lab's.
+        spec: what it is to be, as ``lab.embedded`` wrote it.
+        report: told about the phases.
+    """
+
+    settings: Settings
+
+    def __init__(self, directory: LabDirectory, spec: Mapping[str, Any], report: Reporter) -> None:
+        self._directory = directory
+        self._spec = spec
+        self._report = report
+        paths = {store: Path(path) for store, path in spec.get("programs", {}).items()}
+        self.stores = EmbeddedStores(directory, **paths)
+        self._ports: dict[str, socket.socket] = {}
+        self._prometheus: Prometheus | None = None
+        self.services = Services(())
+
+    def steps(self) -> tuple[Callable[[], None], ...]:
+        """Return what is to be done, in order, each step under two seconds on a warm machine.
+
+        Each raises LabError or UsageError when the lab cannot start; then :meth:`stop` ends what runs.
+        """
+        return self._start_stores, self._settle, self._import, self._connect, self._fork
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The base URL of each service, and of Prometheus if it runs."""
+        urls = {name: f"http://127.0.0.1:{socket.getsockname()[1]}" for name, socket in self._ports.items()}
+        return urls | ({"prometheus": self._prometheus.url} if self._prometheus else {})
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Every process that runs, by name."""
+        prometheus = self._prometheus.process if self._prometheus else None
+        others = {"prometheus": prometheus.pid} if prometheus and prometheus.poll() is None else {}
+        return {**self.services.pids, **self.stores.pids, **others}
+
+    def reap(self) -> dict[str, int]:
+        """Take note of processes that ended and return the services among them with their exit codes.
+
+        Raises:
+            LabError: a store died, and no fault did it.
+        """
+        self.stores.check()
+        if self._prometheus is not None and self._prometheus.process is not None:
+            self._prometheus.process.poll()
+        return self.services.reap()
+
+    def start_failure(self, name: str, what: str) -> LabError:
+        """Return what to say when the service ``name`` keeps the lab from being ready; with the end of its log."""
+        return LabError(f"the service {name} {what}{log_tail(self._directory.log(name))}")
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a service or a store.
+
+        Raises:
+            UsageError: there is neither of that name.
+        """
+        (self.stores if name in self.stores.names else self._services_with(name)).signal(name, number)
+
+    def restart(self, name: str, overrides: Mapping[str, object]) -> None:
+        """Start a service again with other settings, or a store as it was; raises as their own ``restart``."""
+        if name in self.stores.names:
+            self.stores.restart(name)
+        else:
+            self._services_with(name).restart(name, overrides)
+
+    def start_prometheus(self) -> None:
+        """Start Prometheus where there is one; a comfort, so nothing is said when it does not start."""
+        from cloudcart.lab import ports
+        from cloudcart.lab.prometheus import Prometheus, is_installed
+
+        if not self._spec.get("prometheus", True) or not is_installed():
+            return
+        with ports.hold() as free:  # let go again at once: Prometheus cannot share a port
+            port = free.getsockname()[1]
+        log = self._directory.log("prometheus")
+        prometheus = Prometheus(self._directory.path / "prometheus", self.services.ports, port=port, log=log)
+        prometheus.start()
+        self._prometheus = prometheus
+
+    def stop(self) -> None:
+        """End every process, services first."""
+        self.services.kill()
+        if self._prometheus is not None:
+            self._prometheus.stop()
+        self.stores.stop()
+
+    def _start_stores(self) -> None:
+        with self._report.phase("stores started"):
+            self.stores.start()
+
+    def _settle(self) -> None:
+        """Settle what may be wrong with the request: settings and ports."""
+        with self._report.phase("settings and ports"):
+            from cloudcart.lab import ports, wiring
+            from cloudcart.settings import SERVICES
+
+            self.settings = wiring.lab_settings(self._spec["overrides"])
+            default = self._spec["ports"] == "default"
+            for service, port in SERVICES.items():
+                self._ports[service] = ports.hold(port if default else 0)
+
+    def _import(self) -> None:
+        with self._report.phase("imports"):
+            from cloudcart.lab.service_process import import_server
+            from cloudcart.services import import_services
+
+            import_server()
+            import_services()
+
+    def _connect(self) -> None:
+        from cloudcart.lab import wiring
+        from cloudcart.lab.service_process import ServiceProcess
+        from cloudcart.services import prepare_database
+        from cloudcart.settings import SERVICES
+
+        with self._report.phase("waiting for stores"):
+            self.stores.wait_ready()
+        for name, start, end in self.stores.milestones():
+            self._report.add(name, self._report.since_start(start), self._report.since_start(end))
+        with self._report.phase("schema"):
+            databases = prepare_database(self.stores.postgres.url(driver="+psycopg"))
+        addresses = wiring.Addresses(self.urls, self.stores.valkey.url, self.stores.broker.address)
+        self.settings = wiring.at(self.settings, addresses)
+        self.services = Services(
+            ServiceProcess(
+                service,
+                wiring.for_service(self.settings, service, databases),
+                self._ports[service].getsockname()[1],
+                self._directory.log(service),
+            )
+            for service in SERVICES
+        )
+
+    def _fork(self) -> None:
+        with self._report.phase("fork"):
+            gc.freeze()  # what was imported is never garbage: a collection in a child would copy its memory
+            self.services.start()
+
+    def _services_with(self, name: str) -> Services:
+        if name not in self.services.ports:
+            raise UsageError(
+                f"there is no {name!r}; choose one of {', '.join([*self.services.ports, *self.stores.names])}"
+            )
+        return self.services

@@ -1,0 +1,88 @@
+"""The settings of a lab's services, computed in one place: what the user asked for, and what the lab has made.
+
+Called by the supervisor before it forks. Not here: the settings themselves (``cloudcart.settings``).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import SecretStr
+
+from cloudcart.settings import ServiceName, Settings
+
+
+class Addresses(NamedTuple):
+    """Where everything that services share is reached."""
+
+    urls: Mapping[str, str]
+    redis: str
+    kafka: str
+
+
+def lab_settings(overrides: Mapping[str, object]) -> Settings:
+    """Return the settings of a new lab: environment, then ``overrides``; fresh keys and passwords where none is given.
+
+    Raises:
+        UsageError: an override that does not exist or has the wrong shape; the message names it.
+    """
+    settings = Settings().with_overrides({**overrides, "lab": True})
+    made = {name: make() for name, make in _SECRETS.items() if getattr(settings.auth, name) is None}
+    if settings.auth.private_key is None or settings.auth.public_key is None:
+        made |= _key_pair()
+    return settings.with_overrides({f"auth.{name}": value for name, value in made.items()})
+
+
+def at(settings: Settings, addresses: Addresses) -> Settings:
+    """Return ``settings`` with the addresses that all services share."""
+    urls = {f"urls.{service}": url for service, url in addresses.urls.items()}
+    return settings.with_overrides({**urls, "stores.redis": addresses.redis, "stores.kafka": addresses.kafka})
+
+
+def for_service(settings: Settings, service: ServiceName, databases: Mapping[str, str]) -> Settings:
+    """Return what the process of ``service`` gets: its own role's database, and only the secrets it may know.
+
+    Args:
+        settings: the lab's.
+        service: which service.
+        databases: the database's URL for each service that has a schema.
+    """
+    own = settings.with_overrides({"stores.database": databases.get(service, "")})
+    return own.for_service(service)
+
+
+def dump_settings(settings: Settings) -> dict[str, Any]:
+    """Return ``settings`` as JSON values, secrets included: for a file that only this user can read."""
+    text = json.dumps(settings.model_dump(), default=_plain)
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def _key_pair() -> dict[str, str]:
+    """Return a fresh Ed25519 pair (RFC 8032) as PEM."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    private = Ed25519PrivateKey.generate()
+    return {
+        "private_key": private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        "public_key": private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+    }
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def _service_secret() -> str:
+    return secrets.token_urlsafe(32)
+
+
+_SECRETS = {"admin_password": _password, "demo_password": _password, "service_secret": _service_secret}
