@@ -65,7 +65,7 @@ class Fault(BaseModel):
     contract: ClassVar[Contract]
     needs: ClassVar[str] = ""  # what a backend must be able to do, in a sentence; empty: every backend can
 
-    target: TargetText
+    target: TargetText = Field(description="service, service:/route, service->link or kafka:topic")
     probability: Share = Field(1.0, description="share of matching requests that are hit; each fault draws for itself")
     ttl: Duration = Field(60.0, gt=0, le=MAX_TTL, description="the fault ends by itself after this time")
     seed: int | None = Field(None, ge=0, description="chooses which requests are hit; the lab's seed if not given")
@@ -150,7 +150,7 @@ def parse_fault(
         field = ".".join(str(part) for part in first["loc"]) or "fault"
         if first["type"] == "extra_forbidden":
             known = ", ".join(model.model_fields)
-            raise FaultError(f"{field}: a {kind} fault has no such field; it has {known}") from None
+            raise FaultError(f"{field}: the fault {kind} has no such field; it has {known}") from None
         raise FaultError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
     if services is not None:
         try:

@@ -1,0 +1,167 @@
+"""``cloudcart faults``, ``inject`` and ``heal``: the catalogue, and faults of a running lab.
+
+Not here: what a fault is (``cloudcart.faults``) and how it reaches a service (``cloudcart.chaos``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from cloudcart.cli.options import as_pairs, json_option, name_option
+from cloudcart.cli.output import emit_json, escape, plain_table, show
+from cloudcart.exceptions import FaultError
+
+
+@click.command()
+@click.argument("kind", required=False)
+@json_option
+def faults(kind: str | None, as_json: bool) -> None:
+    """Show the kinds of fault, or the parameters of one.
+
+    KIND is a kind of fault, as 'latency'. The faults that act right now are shown by 'cloudcart status'.
+    """
+    from cloudcart.faults import catalogue
+
+    entries = [entry for entry in catalogue() if kind in (None, entry["kind"])]
+    if not entries:
+        known = ", ".join(str(entry["kind"]) for entry in catalogue())
+        raise FaultError(f"there is no fault {kind!r}; choose one of {known}")
+    if as_json:
+        emit_json(entries)
+    elif kind is None:
+        _show_kinds(entries)
+    else:
+        _show_kind(entries[0])
+
+
+def _show_kinds(entries: Iterable[Mapping[str, Any]]) -> None:
+    table = plain_table("kind", "acts on", "what it does")
+    for entry in entries:
+        needs = f" (needs {entry['needs']})" if entry["needs"] else ""
+        table.add_row(entry["kind"], entry["acts_on"], f"{entry['description']}{needs}")
+    show(table, "\nParameters of one: cloudcart faults latency")
+
+
+def _show_kind(entry: Mapping[str, Any]) -> None:
+    from cloudcart.faults import Fault
+
+    schema = entry["parameters"]
+    shared = set(Fault.model_fields)
+    table = plain_table("parameter", "default", "what it does")
+    for name, field in sorted(schema["properties"].items(), key=lambda item: item[0] in shared):
+        default = "required" if name in schema.get("required", ()) else _default(field)
+        table.add_row(name, default, escape(field.get("description", "")))
+    contract = entry["contract"]
+    show(
+        f"[bold]{entry['kind']}[/bold]: {escape(str(entry['description']))}\n",
+        table,
+        f"\nWhat to expect: {escape(contract['change'])}; "
+        f"shows within {contract['shows_within']:g}s, clears within {contract['clears_within']:g}s of the heal.",
+        f"Example: cloudcart inject {entry['kind']} --target products{_EXAMPLES.get(entry['kind'], '')} --ttl 30s",
+    )
+
+
+_EXAMPLES: Mapping[str, str] = {
+    "latency": " --param median=80ms --param p99=900ms --probability 0.3",
+    "error": " --param status=503 --probability 5%",
+    "timeout": " --param after=2s",
+}
+
+
+def _default(field: Mapping[str, Any]) -> str:
+    """Return a field's default as one would type it; its schema tells durations, which are text with a unit."""
+    from cloudcart.units import format_duration
+
+    value = field.get("default")
+    if value is None:
+        return "-"
+    return format_duration(value) if field.get("type") == "string" and isinstance(value, float) else str(value)
+
+
+@click.command()
+@click.argument("kind")
+@click.option("--target", required=True, help="service, service:ROUTE, service->link or kafka:TOPIC.")
+@click.option(
+    "--param", "parameters", multiple=True, callback=as_pairs, metavar="NAME=VALUE", help="Parameter; repeatable."
+)
+@click.option("--probability", metavar="SHARE", help="Share of matching requests that are hit, as 0.3 or 30%.")
+@click.option("--ttl", metavar="DURATION", help="The fault ends by itself after this time.  [default: 60s; at most 1h]")
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Chooses which requests are hit.  [default: the lab's]"
+)
+@name_option
+@json_option
+def inject(
+    kind: str,
+    target: str,
+    parameters: dict[str, str],
+    probability: str | None,
+    ttl: str | None,
+    seed: int | None,
+    name: str,
+    as_json: bool,
+) -> None:
+    """Inject a fault into a running lab.
+
+    KIND is a kind of fault; 'cloudcart faults' lists them and 'cloudcart faults KIND' shows its parameters. The fault
+    acts on every service it is aimed at when this command returns, and ends by 'cloudcart heal' or by its TTL.
+
+    \b
+    cloudcart inject latency --target products --param median=80ms --param p99=900ms --probability 0.3
+    cloudcart inject error --target 'products:/products/{id}' --param status=503 --ttl 30s
+    """
+    options = {"kind": kind, "target": target, "probability": probability, "ttl": ttl, "seed": seed}
+    document = _document(parameters, options)
+    from cloudcart.faults import parse_fault
+
+    fault = parse_fault(document)  # before a lab is asked for: what is wrong with the fault is wrong without one, too
+
+    from cloudcart.cli.lab_view import other_name
+    from cloudcart.lab import attach
+    from cloudcart.units import format_duration
+
+    active = attach(name).chaos.inject(fault.document())
+    if as_json:
+        emit_json(active)
+        return
+    click.echo(
+        f"{active['id']}: {active['label']}, ends by itself after {format_duration(fault.ttl)}; "
+        f"end it now: cloudcart heal {active['id']}{other_name(name)}"
+    )
+
+
+def _document(parameters: Mapping[str, str], options: Mapping[str, object]) -> dict[str, object]:
+    """Return the flat document that the words describe; what is said twice is an error, not a guess."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if twice := given.keys() & parameters.keys():
+        name = min(twice)
+        raise FaultError(f"{name}: given by an option and by --param; give it once")
+    return {**given, **parameters}
+
+
+@click.command()
+@click.argument("fault_id", metavar="[ID]", required=False)
+@click.option("--all", "every", is_flag=True, help="Every fault; the same as giving no ID.")
+@name_option
+@json_option
+def heal(fault_id: str | None, every: bool, name: str, as_json: bool) -> None:
+    """End a fault of a running lab, or all of them.
+
+    'cloudcart status' shows the faults that act. Healing one that has ended already changes nothing.
+    """
+    if fault_id and every:
+        raise FaultError("give the ID of one fault, or --all, not both")
+    from cloudcart.lab import attach
+
+    chaos = attach(name).chaos
+    healed = [chaos.heal(fault_id)] if fault_id else chaos.heal_all()
+    if as_json:
+        emit_json(healed)
+        return
+    for fault in healed:
+        click.echo(f"{fault['id']}: {fault['label']} is {fault['state']}, injected {fault['injected']} times")
+    if not healed:
+        click.echo("no fault was active")

@@ -1,0 +1,82 @@
+"""How a running lab looks: the JSON document, the table of services, URLs and log-ins.
+
+Used by ``up`` and ``status``, so that both say the same. Not here: asking the lab (``cloudcart.lab``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from cloudcart.cli.output import plain_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cloudcart.lab import Lab, LabStatus
+
+_MIB: Final = 2**20
+
+
+def describe(lab: Lab, now: LabStatus | None = None) -> dict[str, Any]:
+    """Return the document that ``up --json`` prints; with ``now``, the one of ``status --json``."""
+    from cloudcart import __version__
+
+    document: dict[str, Any] = {
+        "name": lab.name,
+        "state": "ready" if now is None or all(found.ready for found in now.services.values()) else "degraded",
+        "seconds": round(lab.seconds, 3),
+        "version": __version__,
+        "backend": lab.backend,
+        "directory": str(lab.directory),
+        "urls": dict(lab.urls),
+        "pids": dict(lab.pids),
+        "logins": {who: {"username": login.username, "password": login.password} for who, login in lab.logins.items()},
+    }
+    if now is not None:
+        document["services"] = {
+            name: {
+                "ready": found.ready,
+                "pid": found.pid,
+                "pss_bytes": found.pss_bytes,
+                "restarts": found.restarts,
+            }
+            for name, found in now.services.items()
+        }
+    return document
+
+
+def service_table(lab: Lab, now: LabStatus) -> Table:
+    """Return one row for each service: state, URL, process, memory, restarts."""
+    table = plain_table("service", "state", "url", "pid", "memory", "restarts")
+    for name, found in now.services.items():
+        state = "[green]ready[/green]" if found.ready else "[bold red]not ready[/bold red]"
+        memory = f"{found.pss_bytes / _MIB:.0f} MiB"
+        table.add_row(name, state, lab.urls.get(name, ""), str(found.pid or "-"), memory, str(found.restarts))
+    return table
+
+
+def access_lines(lab: Lab) -> Iterable[str]:
+    """Yield where to go and who to be."""
+    gateway = lab.urls["gateway"]
+    yield f"shop      {gateway}/api/products"
+    for who, login in lab.logins.items():
+        yield f"log in    {login.username} / {login.password}" + ("  (may do everything)" if who == "admin" else "")
+    yield f"logs      {lab.directory}/logs"
+
+
+def next_lines(lab: Lab) -> Iterable[str]:
+    """Yield what to try on a lab that has just started."""
+    other = other_name(lab.name)
+    yield f"break it  cloudcart inject latency --target products --param median=80ms --param p99=900ms{other}"
+    yield f"heal it   cloudcart heal --all{other}"
+
+
+def other_name(name: str) -> str:
+    """Return the option that names this lab in a command, empty for the one that needs no name."""
+    return "" if name == "default" else f" --name {name}"
+
+
+def fault_line(fault: Mapping[str, Any]) -> str:
+    """Return one line on an active fault."""
+    return f"fault     {fault['id']}: {fault['label']}, injected {fault['injected']} of {fault['drawn']} drawn"

@@ -1,0 +1,227 @@
+"""What this machine can do, as a list of findings: packages, stores that start, ports, cores, memory, space.
+
+Each check is a function that yields findings and leaves nothing behind. Not here: how they are shown (``doctor``); what
+a start finds out by itself (``cloudcart.lab``).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from cloudcart.exceptions import CloudCartError
+
+State = Literal["ok", "warning", "missing", "absent"]
+"""``missing`` keeps the embedded backend from running; ``absent`` is only something that could be there."""
+
+MEMORY_NEEDED: Final = 400 * 2**20
+"""Bytes that the shop may use in all; the lab's promise."""
+
+SPACE_NEEDED: Final = 200 * 2**20
+"""Bytes in the temporary folder: a fresh PostgreSQL cluster with its write-ahead log is about 60 MiB, then logs."""
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at. ``fix`` says what to do, with a command if there is one."""
+
+    group: str
+    name: str
+    state: State
+    detail: str
+    fix: str = ""
+
+
+def examine() -> list[Finding]:
+    """Return every finding, in the order in which they are shown. The checks run side by side; one to two seconds."""
+    with ThreadPoolExecutor(len(_CHECKS)) as threads:
+        return [finding for found in threads.map(lambda check: list(check()), _CHECKS) for finding in found]
+
+
+def embedded_can_run(findings: list[Finding]) -> bool:
+    """Return whether nothing that the embedded backend needs is missing."""
+    return all(finding.state != "missing" for finding in findings)
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("machine", "python", "ok", f"{platform.python_version()} at {sys.executable}")
+    name = f"{platform.system()} {platform.machine()}"
+    if hasattr(os, "fork"):
+        yield Finding("machine", "platform", "ok", name)
+    else:
+        yield Finding("machine", "platform", "missing", f"{name} cannot fork", "use Linux, macOS or WSL")
+
+
+def _cores() -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores >= 2:
+        yield Finding("machine", "cores", "ok", str(cores))
+    else:
+        yield Finding("machine", "cores", "warning", "1: the shop and its load share it", "give the machine 2 cores")
+
+
+def _memory() -> Iterator[Finding]:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    detail = f"{_size(memory.available)} available of {_size(memory.total)}; the shop needs {_size(MEMORY_NEEDED)}"
+    enough = memory.available >= MEMORY_NEEDED
+    fix = "" if enough else "close other programs, or stop other labs: cloudcart down --all"
+    yield Finding("machine", "memory", "ok" if enough else "missing", detail, fix)
+
+
+def _temporary_space() -> Iterator[Finding]:
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    detail = f"{_size(free)} free in {folder}; the shop needs {_size(SPACE_NEEDED)}"
+    enough = free >= SPACE_NEEDED
+    fix = "" if enough else "make room, or point TMPDIR at a folder with more"
+    yield Finding("machine", "temporary space", "ok" if enough else "missing", detail, fix)
+
+
+def _size(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def _postgres() -> Iterator[Finding]:
+    from cloudcart.lab.postgres import Postgres
+
+    yield _starts("PostgreSQL", Postgres)
+
+
+def _valkey() -> Iterator[Finding]:
+    from cloudcart.lab.valkey import Valkey
+
+    yield _starts("Valkey (Redis protocol)", Valkey)
+
+
+def _broker() -> Iterator[Finding]:
+    from cloudcart.lab.broker import Broker
+
+    yield _starts("Kafka-protocol broker", Broker)
+
+
+def _starts(name: str, store: Callable[[Path], AbstractContextManager[object]]) -> Finding:
+    """Start the store in a folder of its own and end it again: the one test that no permission or library can fool."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="cloudcart-doctor-") as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL, which refuses to be root, is started as 'nobody' by root
+        try:
+            with store(Path(folder) / "store"):
+                return Finding("stores", name, "ok", f"starts in {time.monotonic() - began:.1f} s")
+        except CloudCartError as error:
+            said, _, fix = str(error).partition("; run: ")
+            return Finding("stores", name, "missing", said, fix)
+
+
+_EXTRA_USE: Final = {"lab": "the shop", "load": "load and experiments", "report": "reports"}
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, packages in _packages_by_extra().items():
+        found = {package: _version(package) for package in packages}
+        lacking = [package for package, version in found.items() if not version]
+        if lacking:
+            state: State = "missing" if extra == "lab" else "absent"
+            use = _EXTRA_USE.get(extra, extra)
+            fix = f"pip install 'cloudcart[{extra}]'"
+            yield Finding("extras", extra, state, f"not installed, for {use}: {', '.join(lacking)}", fix)
+        else:
+            detail = ", ".join(f"{package} {version}" for package, version in found.items())
+            yield Finding("extras", extra, "ok", detail)
+
+
+def _packages_by_extra() -> dict[str, list[str]]:
+    """Return the packages of each extra but ``all``, as this distribution's metadata say."""
+    found: dict[str, list[str]] = {}
+    for requirement in metadata.requires("cloudcart") or ():
+        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
+        package = re.match(r"[\w.-]+", requirement)
+        if extra and extra[1] != "all" and package:
+            found.setdefault(extra[1], []).append(package[0])
+    return found
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+class _Program(NamedTuple):
+    names: tuple[str, ...]
+    use: str
+    debian: str
+    homebrew: str
+
+
+_PROGRAMS: Final = (
+    _Program(("prometheus",), "charts and PromQL beside the lab's own readings", "prometheus", "prometheus"),
+    _Program(("docker",), "the shop in containers", "docker.io", "docker"),
+    _Program(("java",), "real Apache Kafka in place of the mock broker", "default-jre-headless", "openjdk"),
+    _Program(("chromium", "chromium-browser", "google-chrome", "chrome"), "tests of web pages", "chromium", "chromium"),
+)
+
+
+def _programs() -> Iterator[Finding]:
+    for program in _PROGRAMS:
+        path = next(filter(None, map(shutil.which, program.names)), None)
+        if path:
+            yield Finding("programs", program.names[0], "ok", path)
+        else:
+            yield Finding("programs", program.names[0], "absent", f"optional, for {program.use}", _install(program))
+
+
+def _install(program: _Program) -> str:
+    if shutil.which("brew"):
+        return f"brew install {program.homebrew}"
+    if shutil.which("apt-get"):
+        return f"sudo apt-get install {program.debian}"
+    return f"install the package {program.debian} of your system"
+
+
+def _ports() -> Iterator[Finding]:
+    from cloudcart.settings import SERVICES
+
+    for service, port in SERVICES.items():
+        if _is_free(port):
+            yield Finding("ports", f"{port} ({service})", "ok", "free")
+        else:
+            yield Finding("ports", f"{port} ({service})", "warning", "taken", "cloudcart up --free-ports")
+
+
+def _is_free(port: int) -> bool:
+    """Return whether the port can be bound, as a server would bind it."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+_CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
+    _python,
+    _cores,
+    _memory,
+    _temporary_space,
+    _postgres,
+    _valkey,
+    _broker,
+    _extras,
+    _programs,
+    _ports,
+)
