@@ -13,8 +13,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from fastapi import Depends
 from starlette.requests import Request
 
@@ -43,7 +48,10 @@ class TokenSigner:
     def __init__(self, auth: Auth) -> None:
         if auth.private_key is None:
             raise UsageError("the user service needs auth.private_key: an Ed25519 private key as PEM")
-        self._key = auth.private_key.get_secret_value()
+        key = load_pem_private_key(auth.private_key.get_secret_value().encode(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise UsageError("auth.private_key must be an Ed25519 key")
+        self._key = key
         self._lifetime = auth.token_lifetime
 
     def issue(self, principal: Principal) -> str:

@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, Self
 
 import psycopg
 from prometheus_client import Gauge
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 Parameters = Mapping[str, object] | Sequence[object] | None
 
 _STATEMENT_TIMEOUT: Final = 5_000  # milliseconds; then the server gives up on a statement
-_DEADLINE: Final = 6.0  # seconds; a session is cut then, so that a silent link holds no connection for ever
+_DEADLINE: Final = 6.0  # seconds; a connection is cut then, so that a silent link holds no session for ever
 _SILENCE: Final = 5_000  # milliseconds; TCP gives up on a server that acknowledges nothing
 
 
@@ -40,6 +40,11 @@ class Session:
     def __init__(self, connection: Connection, durations: Durations) -> None:
         self._connection = connection
         self._durations = durations
+
+    @classmethod
+    def on(cls, other: Session) -> Self:
+        """Return a session of this class on the connection of another."""
+        return cls(other._connection, other._durations)
 
     async def rows(self, sql: LiteralString, parameters: Parameters = None) -> list[Row]:
         """Run a statement and return its rows, each a dictionary by column name."""
@@ -55,11 +60,13 @@ class Session:
 
     async def _execute(self, sql: LiteralString, parameters: Parameters) -> psycopg.AsyncCursor[Row]:
         started = time.perf_counter()
+        deadline = asyncio.get_running_loop().call_later(_DEADLINE, _cut, self._connection)
         try:
             return await self._connection.execute(sql, parameters)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise StoreError("PostgreSQL did not carry out a statement") from error
         finally:
+            deadline.cancel()
             self._durations.observe(time.perf_counter() - started)
 
 
@@ -87,12 +94,19 @@ class Database:
             StoreError: PostgreSQL is not there, or gave up; nothing happened.
         """
         connection = await self._pool.acquire()
-        deadline = asyncio.get_running_loop().call_later(_DEADLINE, _cut, connection)
         try:
             yield Session(connection, self._durations)
         finally:
-            deadline.cancel()
             await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def dedicated_session(self) -> AsyncIterator[Session]:
+        """Give a session on a connection of its own, beside the pool; it ends with the block, and its locks with it."""
+        connection = await self._pool.connect()
+        try:
+            yield Session(connection, self._durations)
+        finally:
+            await connection.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:

@@ -58,7 +58,7 @@ class ConnectionPool:
                 if not _is_dead(connection):
                     return connection
                 await connection.close()
-            return await self._connect()
+            return await self.connect()
         except BaseException:
             self._give_back_slot()
             raise
@@ -82,7 +82,8 @@ class ConnectionPool:
         self.in_use -= 1
         self._free.release()
 
-    async def _connect(self) -> Connection:
+    async def connect(self) -> Connection:
+        """Return a new connection that the pool does not count; raises as :meth:`acquire`."""
         try:
             async with asyncio.timeout(_CONNECT):
                 return await psycopg.AsyncConnection.connect(

@@ -1,0 +1,184 @@
+"""The transactional outbox: an event exists if and only if the transaction that says so was committed.
+
+A :class:`UnitOfWork` writes its events to the table ``outbox`` just before it commits; :meth:`Outbox.run` relays them
+to Kafka at once, and after an outage as soon as it can. Delivery is at least once, in order for each topic and key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+from sqlalchemy import BigInteger, Column, DateTime, Identity, MetaData, Table, Text, Uuid, text
+
+from cloudcart.events import Event, encode
+from cloudcart.exceptions import OutcomeUnknownError, StoreError
+from cloudcart.stores.database import Database, Row, Session
+from cloudcart.stores.publisher import Message, Publisher
+from cloudcart.telemetry.metrics import Telemetry
+
+_BATCH: Final = 200  # events published together
+_POLL: Final = 0.5  # seconds; a fallback for events of a process that died between commit and wake
+_MEASURE: Final = 1.0  # seconds between two looks at what is pending
+_LONGEST_PAUSE: Final = 1.0  # seconds between two tries during an outage
+_LOG: Final = logging.getLogger(__name__)
+
+_ADD: Final = """
+INSERT INTO outbox (event_id, topic, key, payload)
+SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[])
+"""
+_NEXT: Final = "SELECT id, topic, key, payload FROM outbox ORDER BY id LIMIT %s"
+_DONE: Final = "DELETE FROM outbox WHERE id = ANY(%s)"
+_LEAD: Final = "SELECT pg_try_advisory_lock(hashtext('outbox'), hashtext(current_schema())) AS leader"
+_PENDING: Final = """
+SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age FROM outbox
+"""
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """Add the table to a service's own tables."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("id", BigInteger, Identity(always=True), primary_key=True),
+        Column("event_id", Uuid, nullable=False),
+        Column("topic", Text, nullable=False),
+        Column("key", Text, nullable=False),
+        Column("payload", Text, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    )
+
+
+class UnitOfWork(Session):
+    """A transaction that can publish. Events are written last, when the rows they speak of are locked: so in order."""
+
+    __slots__ = ("events",)
+
+    events: list[Event]
+
+    def publish(self, *events: Event) -> None:
+        """Publish ``events`` if, and as soon as, this transaction commits."""
+        self.events.extend(events)
+
+
+class Outbox:
+    """One service's outbox.
+
+    Args:
+        database: the service's own; it has the table.
+        publisher: where events go.
+        telemetry: where they are counted.
+    """
+
+    def __init__(self, database: Database, publisher: Publisher, telemetry: Telemetry) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._work = asyncio.Event()
+        registry = telemetry.registry
+        self._published = Counter(
+            "kafka_events_published_total", "Events that Kafka has confirmed.", ["topic"], registry=registry
+        )
+        self._pending = Gauge("outbox_pending", "Events committed and not yet published.", registry=registry)
+        self._oldest = Gauge("outbox_oldest_age_seconds", "Age of the oldest of them.", registry=registry)
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:
+        """Give a transaction that can publish events; raises as :meth:`Database.transaction`."""
+        async with self._database.transaction() as session:
+            work = UnitOfWork.on(session)
+            work.events = []
+            yield work
+            if work.events:
+                await _add(session, work.events)
+        if work.events:
+            self._work.set()
+
+    async def run(self) -> None:
+        """Relay until cancelled. With several processes of a service one relays and the others stand by."""
+        pause = 0.05
+        while True:
+            try:
+                async with self._database.dedicated_session() as session:
+                    await self._stand_by(session)
+                    while True:
+                        await self._relay(session)
+                        pause = 0.05
+                        await self._wait_for_work()
+            except (StoreError, OutcomeUnknownError) as error:
+                if pause == 0.05:
+                    _LOG.warning("events wait in the outbox: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def measure(self) -> None:
+        """Keep the metrics of what is pending up to date until cancelled."""
+        while True:
+            try:
+                async with self._database.session() as session:
+                    row = await session.row(_PENDING)
+                assert row is not None
+                self._pending.set(row["pending"])
+                self._oldest.set(row["age"])
+            except StoreError:
+                pass  # the metrics keep their last value; the outage has metrics of its own
+            await asyncio.sleep(_MEASURE)
+
+    async def _stand_by(self, session: Session) -> None:
+        while True:
+            row = await session.row(_LEAD)
+            if row is not None and row["leader"]:
+                return
+            await asyncio.sleep(_LONGEST_PAUSE)
+
+    async def _relay(self, session: Session) -> None:
+        """Publish what there is; stop at the first failure, so that nothing overtakes it."""
+        while True:
+            self._work.clear()
+            rows = await session.rows(_NEXT, (_BATCH,))
+            for wave in waves(rows):
+                await self._publish(session, wave)
+            if len(rows) < _BATCH:
+                return
+
+    async def _publish(self, session: Session, wave: list[Row]) -> None:
+        messages = [Message(row["topic"], row["key"].encode(), row["payload"].encode()) for row in wave]
+        outcomes = await self._publisher.publish(messages)
+        done = [row for row, confirmed in zip(wave, outcomes, strict=True) if confirmed]
+        await session.run(_DONE, ([row["id"] for row in done],))
+        for row in done:
+            self._published.labels(row["topic"]).inc()
+        if len(done) < len(wave):
+            raise StoreError("Kafka did not confirm an event")
+
+    async def _wait_for_work(self) -> None:
+        try:
+            async with asyncio.timeout(_POLL):
+                await self._work.wait()
+        except TimeoutError:
+            return
+
+
+async def _add(session: Session, events: Iterable[Event]) -> None:
+    columns = zip(*((each.event_id, each.topic, each.key, encode(each).decode()) for each in events), strict=True)
+    await session.run(_ADD, tuple(map(list, columns)))
+
+
+def waves(rows: Iterable[Row]) -> list[list[Row]]:
+    """Split ``rows`` so that no wave has two of the same topic and key.
+
+    A wave is published together, and the next only when all of it is confirmed: within one topic and key, a failed
+    event is never overtaken by its successor.
+    """
+    result: list[list[Row]] = []
+    level: dict[tuple[str, str], int] = {}
+    for row in rows:
+        place = row["topic"], row["key"]
+        level[place] = number = level.get(place, -1) + 1
+        if number == len(result):
+            result.append([])
+        result[number].append(row)
+    return result

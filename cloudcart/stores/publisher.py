@@ -1,0 +1,107 @@
+"""Publishes messages to Kafka through FastStream, each confirmed by the broker.
+
+Used by the outbox's relay, by the worker for what it cannot read, and by whoever has events that belong to no
+transaction (rate limits, faults). It connects when first needed and again after each failure; nothing is queued here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
+from faststream.kafka import KafkaBroker
+
+from cloudcart.events import Event, encode
+from cloudcart.exceptions import StoreError
+
+_CONFIRM: Final = 20.0  # seconds for the broker to confirm; longer than a pause that a broker is expected to survive
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes to a topic. Messages with the same topic and key keep their order."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def message_of(event: Event) -> Message:
+    """Return the message that carries ``event``."""
+    return Message(event.topic, event.key.encode(), encode(event))
+
+
+class Publisher:
+    """Publishes to one cluster. Belongs to one event loop.
+
+    Args:
+        bootstrap: address of the cluster, ``host:port``.
+        client: how the cluster knows this process.
+    """
+
+    def __init__(self, bootstrap: str, client: str) -> None:
+        self._bootstrap = bootstrap
+        self._client = client
+        self._broker: KafkaBroker | None = None
+        self._connecting = asyncio.Lock()
+
+    async def publish(self, messages: Sequence[Message]) -> list[bool]:
+        """Send ``messages`` together and return for each whether the broker confirmed it.
+
+        Raises:
+            StoreError: the cluster cannot be reached, or does not answer; some may have been sent.
+        """
+        broker = await self._connected()
+        try:
+            async with asyncio.timeout(_CONFIRM):
+                receipts = [await _send(broker, message) for message in messages]
+                answers = await asyncio.gather(*receipts, return_exceptions=True)
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self.close()  # the next call starts from a fresh connection
+            raise StoreError("Kafka does not confirm") from error
+        return [not isinstance(answer, BaseException) for answer in answers]
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            await broker.stop()
+
+    async def _connected(self) -> KafkaBroker:
+        async with self._connecting:
+            if self._broker is None:
+                broker = quiet_broker(self._bootstrap, self._client)
+                try:
+                    await broker.connect()
+                except (KafkaError, OSError) as error:
+                    await broker.stop()
+                    raise StoreError("Kafka is not there") from error
+                self._broker = broker
+            return self._broker
+
+
+async def _send(broker: KafkaBroker, message: Message) -> asyncio.Future[RecordMetadata]:
+    """Hand a message to the driver, which sends what it has together, and return the broker's receipt to come."""
+    headers = {"content-type": "application/json", **message.headers}
+    return await broker.publish(message.value, message.topic, key=message.key, headers=headers, no_confirm=True)
+
+
+def quiet_broker(bootstrap: str, client: str) -> KafkaBroker:
+    """Return a FastStream broker that leaves logging to us: an outage is one line of ours, not hundreds of its own."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    return KafkaBroker(
+        bootstrap,
+        client_id=client,
+        logger=logging.getLogger(__name__),
+        log_level=logging.DEBUG,  # of its reports on each message; errors keep their own level
+        apply_types=False,
+        graceful_timeout=1.0,
+        request_timeout_ms=int(_CONFIRM * 1000),
+        metadata_max_age_ms=30_000,
+    )
