@@ -10,18 +10,17 @@ import os
 import platform
 import re
 import shutil
-import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from cloudcart.exceptions import CloudCartError
+from cloudcart.exceptions import CloudCartError, LabError
 
 State = Literal["ok", "warning", "missing", "absent"]
 """``missing`` keeps the embedded backend from running; ``absent`` is only something that could be there."""
@@ -31,6 +30,9 @@ MEMORY_NEEDED: Final = 400 * 2**20
 
 SPACE_NEEDED: Final = 200 * 2**20
 """Bytes in the temporary folder: a fresh PostgreSQL cluster with its write-ahead log is about 60 MiB, then logs."""
+
+_ROOM_FOR_NAMES: Final = 8
+"""Bytes by which the name of another lab may be longer than 'default' before a start refuses it."""
 
 
 class Finding(NamedTuple):
@@ -54,7 +56,8 @@ def embedded_can_run(findings: list[Finding]) -> bool:
     return all(finding.state != "missing" for finding in findings)
 
 
-def _python() -> Iterator[Finding]:
+def look_at_python() -> Iterator[Finding]:
+    """Look at the interpreter and the platform: services are forked."""
     yield Finding("machine", "python", "ok", f"{platform.python_version()} at {sys.executable}")
     name = f"{platform.system()} {platform.machine()}"
     if hasattr(os, "fork"):
@@ -63,7 +66,8 @@ def _python() -> Iterator[Finding]:
         yield Finding("machine", "platform", "missing", f"{name} cannot fork", "use Linux, macOS or WSL")
 
 
-def _cores() -> Iterator[Finding]:
+def look_at_cores() -> Iterator[Finding]:
+    """Count the processor cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores >= 2:
         yield Finding("machine", "cores", "ok", str(cores))
@@ -71,7 +75,8 @@ def _cores() -> Iterator[Finding]:
         yield Finding("machine", "cores", "warning", "1: the shop and its load share it", "give the machine 2 cores")
 
 
-def _memory() -> Iterator[Finding]:
+def look_at_memory() -> Iterator[Finding]:
+    """Compare the memory that is available with what the shop may use."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -81,32 +86,57 @@ def _memory() -> Iterator[Finding]:
     yield Finding("machine", "memory", "ok" if enough else "missing", detail, fix)
 
 
-def _temporary_space() -> Iterator[Finding]:
+def look_at_temporary_space(
+    free_space: Callable[[str], int] = lambda path: shutil.disk_usage(path).free,
+) -> Iterator[Finding]:
+    """Look at the space where labs keep their data."""
     folder = tempfile.gettempdir()
-    free = shutil.disk_usage(folder).free
+    free = free_space(folder)
     detail = f"{_size(free)} free in {folder}; the shop needs {_size(SPACE_NEEDED)}"
     enough = free >= SPACE_NEEDED
     fix = "" if enough else "make room, or point TMPDIR at a folder with more"
     yield Finding("machine", "temporary space", "ok" if enough else "missing", detail, fix)
 
 
+def look_at_state_directory() -> Iterator[Finding]:
+    """Look at where labs live: PostgreSQL's Unix socket is below it, and a socket's path is short."""
+    from cloudcart.lab.directory import STATE_DIR, LabDirectory, state_directory
+
+    try:
+        state = state_directory()
+    except LabError as error:
+        said, _, fix = str(error).partition("; ")
+        yield Finding("machine", "state directory", "missing", said, fix)
+        return
+    room = LabDirectory("default", state).room
+    if room >= _ROOM_FOR_NAMES:
+        yield Finding("machine", "state directory", "ok", f"{state}, short enough for Unix sockets")
+        return
+    detail = f"{state} is {_ROOM_FOR_NAMES - room} bytes too long for the Unix sockets below it"
+    fix = f"set {STATE_DIR} to a shorter path"
+    yield Finding("machine", "state directory", "missing" if room < 0 else "warning", detail, fix)
+
+
 def _size(count: float) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def _postgres() -> Iterator[Finding]:
+def look_at_postgres() -> Iterator[Finding]:
+    """Start PostgreSQL."""
     from cloudcart.lab.postgres import Postgres
 
     yield _starts("PostgreSQL", Postgres)
 
 
-def _valkey() -> Iterator[Finding]:
+def look_at_valkey() -> Iterator[Finding]:
+    """Start Valkey."""
     from cloudcart.lab.valkey import Valkey
 
     yield _starts("Valkey (Redis protocol)", Valkey)
 
 
-def _broker() -> Iterator[Finding]:
+def look_at_broker() -> Iterator[Finding]:
+    """Start the mock broker."""
     from cloudcart.lab.broker import Broker
 
     yield _starts("Kafka-protocol broker", Broker)
@@ -128,8 +158,9 @@ def _starts(name: str, store: Callable[[Path], AbstractContextManager[object]]) 
 _EXTRA_USE: Final = {"lab": "the shop", "load": "load and experiments", "report": "reports"}
 
 
-def _extras() -> Iterator[Finding]:
-    for extra, packages in _packages_by_extra().items():
+def look_at_extras(packages_by_extra: Mapping[str, Sequence[str]] | None = None) -> Iterator[Finding]:
+    """Look for the packages of each extra; those that this distribution's metadata tell if none are given."""
+    for extra, packages in (packages_by_extra or _packages_by_extra()).items():
         found = {package: _version(package) for package in packages}
         lacking = [package for package, version in found.items() if not version]
         if lacking:
@@ -175,53 +206,50 @@ _PROGRAMS: Final = (
 )
 
 
-def _programs() -> Iterator[Finding]:
+def look_at_programs(which: Callable[[str], str | None] = shutil.which) -> Iterator[Finding]:
+    """Look for programs that are optional, by ``which``."""
     for program in _PROGRAMS:
-        path = next(filter(None, map(shutil.which, program.names)), None)
+        path = next(filter(None, map(which, program.names)), None)
         if path:
             yield Finding("programs", program.names[0], "ok", path)
         else:
-            yield Finding("programs", program.names[0], "absent", f"optional, for {program.use}", _install(program))
+            yield Finding(
+                "programs", program.names[0], "absent", f"optional, for {program.use}", _install(program, which)
+            )
 
 
-def _install(program: _Program) -> str:
-    if shutil.which("brew"):
+def _install(program: _Program, which: Callable[[str], str | None]) -> str:
+    if which("brew"):
         return f"brew install {program.homebrew}"
-    if shutil.which("apt-get"):
+    if which("apt-get"):
         return f"sudo apt-get install {program.debian}"
     return f"install the package {program.debian} of your system"
 
 
-def _ports() -> Iterator[Finding]:
+def look_at_ports(ports: Mapping[str, int] | None = None) -> Iterator[Finding]:
+    """Try each service's port; the default ones if none are given."""
+    from cloudcart.lab.ports import hold
     from cloudcart.settings import SERVICES
 
-    for service, port in SERVICES.items():
-        if _is_free(port):
-            yield Finding("ports", f"{port} ({service})", "ok", "free")
-        else:
-            yield Finding("ports", f"{port} ({service})", "warning", "taken", "cloudcart up --free-ports")
-
-
-def _is_free(port: int) -> bool:
-    """Return whether the port can be bound, as a server would bind it."""
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for service, port in (SERVICES if ports is None else ports).items():
         try:
-            trial.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+            hold(port).close()
+            yield Finding("ports", f"{port} ({service})", "ok", "free")
+        except LabError as error:
+            said = str(error).partition("; ")[0]
+            yield Finding("ports", f"{port} ({service})", "warning", said, "cloudcart up --free-ports")
 
 
 _CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
-    _python,
-    _cores,
-    _memory,
-    _temporary_space,
-    _postgres,
-    _valkey,
-    _broker,
-    _extras,
-    _programs,
-    _ports,
+    look_at_python,
+    look_at_cores,
+    look_at_memory,
+    look_at_temporary_space,
+    look_at_state_directory,
+    look_at_postgres,
+    look_at_valkey,
+    look_at_broker,
+    look_at_extras,
+    look_at_programs,
+    look_at_ports,
 )

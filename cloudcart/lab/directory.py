@@ -74,6 +74,11 @@ class LabDirectory:
             os.close(lock)
         return True
 
+    @property
+    def room(self) -> int:
+        """Bytes by which its path could be longer; below zero, its longest socket does not fit."""
+        return _SOCKET_LIMIT - len(os.fsencode(self.path / _LONGEST_SOCKET))
+
     def log(self, process: str) -> Path:
         """Return the log file of one process of the lab."""
         return self.logs / f"{process}.log"
@@ -128,11 +133,14 @@ def state_directory() -> Path:
     It is ``$CLOUDCART_STATE_DIR``, or ``cloudcart-UID`` in the directory for temporary files.
 
     Raises:
-        LabError: it belongs to somebody else, or others may write to it.
+        LabError: it cannot be made, belongs to somebody else, or others may write to it.
     """
     given = os.environ.get(STATE_DIR)
     state = Path(given).absolute() if given else Path(tempfile.gettempdir()) / f"cloudcart-{os.geteuid()}"
-    state.mkdir(mode=_directory_mode(), parents=True, exist_ok=True)
+    try:
+        state.mkdir(mode=_directory_mode(), parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(f"{state} cannot be made ({error.strerror}); set {STATE_DIR} to a directory of yours") from None
     found = state.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise LabError(f"{state} must be a directory that only you can write to; set {STATE_DIR} to another")
@@ -149,10 +157,9 @@ def create(name: str) -> tuple[LabDirectory, int]:
     """
     state = state_directory()
     directory = LabDirectory(name, state)
-    too_long = len(os.fsencode(directory.path / _LONGEST_SOCKET)) - _SOCKET_LIMIT
-    if too_long > 0:
+    if directory.room < 0:
         raise LabError(
-            f"{directory.path} is {too_long} bytes too long for a Unix socket; set {STATE_DIR} to a shorter one"
+            f"{directory.path} is {-directory.room} bytes too long for a Unix socket; set {STATE_DIR} to a shorter one"
         )
     with _alone(state):
         for other in _directories(state):

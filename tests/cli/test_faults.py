@@ -74,7 +74,10 @@ def test_no_such_kind(arguments):
         (["error", "--target", "products", "--param", "status"], "'status' is not of the form NAME=VALUE"),
         (["error", "--target", "products", "--param", "=503"], "'=503' is not of the form NAME=VALUE"),
         (["error", "--target", "products", "--param", "status=500", "--param", "status=503"], "status is given twice"),
-        (["error", "--target", "products", "--ttl", "5s", "--param", "ttl=6s"], "ttl: given by an option and by --param"),
+        (
+            ["error", "--target", "products", "--ttl", "5s", "--param", "ttl=6s"],
+            "ttl: given by an option and by --param",
+        ),
         (["latency", "--target", "products"], "give fixed"),
         (["error"], "Missing option '--target'"),
     ],

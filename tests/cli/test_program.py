@@ -12,7 +12,16 @@ from click.testing import CliRunner
 from cloudcart import exceptions
 from cloudcart.cli.program import program
 
-HEAVY = ("rich", "httpx", "pydantic", "psutil", "asyncio", "cloudcart.settings", "cloudcart.lab", "cloudcart.experiment")
+HEAVY = (
+    "rich",
+    "httpx",
+    "pydantic",
+    "psutil",
+    "asyncio",
+    "cloudcart.settings",
+    "cloudcart.lab",
+    "cloudcart.experiment",
+)
 
 
 @pytest.fixture

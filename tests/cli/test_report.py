@@ -10,7 +10,12 @@ from cloudcart.cli.program import program
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [(None, "has no run.json"), ("{", "cannot be read"), ("[]", "is not a run's record"), ("{}", "is not a run's record")],
+    [
+        (None, "has no run.json"),
+        ("{", "cannot be read"),
+        ("[]", "is not a run's record"),
+        ("{}", "is not a run's record"),
+    ],
 )
 def test_what_is_no_run_is_a_usage_error(tmp_path, text, sentence):
     if text is not None:
