@@ -8,7 +8,7 @@ scrapes. Counters are subtracted between the pages nearest to the window's edges
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Protocol
@@ -53,6 +53,9 @@ class History(Protocol):
     def points(self, metric: str, window: Window, service: str | None) -> Sequence[Point]:
         """Return where the gauge stood, at every moment within the window that is known."""
 
+    def services(self, window: Window) -> Collection[str]:
+        """Return the services of which anything is known at the window's end."""
+
 
 class ScrapeHistory:
     """The history that a run's scrapes hold."""
@@ -91,6 +94,10 @@ class ScrapeHistory:
             for labels, value in page.metrics.series(metric)
         ]
 
+    def services(self, window: Window) -> Collection[str]:  # noqa: ARG002 - scrapes are of one run, so any time will do
+        """Return the services that ever answered."""
+        return self._pages.keys()
+
     def intervals(self) -> Iterable[tuple[str, Page, Page]]:
         """Yield each service with each two pages that follow one another."""
         for service, pages in self._pages.items():
@@ -108,7 +115,7 @@ class ScrapeHistory:
 
     def _service_increase(self, metric: str, window: Window, service: str) -> Increase | None:
         pages = self._between(service, window)
-        if len(pages) < 2 or not pages[-1].metrics.layout.places(metric):
+        if len(pages) < 2 or not any(page.metrics.layout.places(metric) for page in (pages[0], pages[-1])):
             return None
         risen: dict[tuple[tuple[str, str], ...], float] = {}
         lives = _lives(pages)

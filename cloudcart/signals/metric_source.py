@@ -69,7 +69,10 @@ class MetricSource:
         if golden.of_requests:
             service = service or "gateway"
         where = Route.parse(route).at(service or "gateway") if route else None
-        return self._reader(golden)(_Question(golden, window, service, where, self.name))
+        reading = self._reader(golden)(_Question(golden, window, service, where, self.name))
+        if reading.value is None and service and service not in (known := self._history.services(window)):
+            return reading.noted(f"there is no service {service!r}, only {', '.join(sorted(known)) or 'none'}")
+        return reading
 
     def _reader(self, golden: GoldenSignal) -> Callable[[_Question], Reading]:
         if golden.family == "latency":

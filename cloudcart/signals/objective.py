@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self, get_args
 
 from cloudcart.exceptions import UsageError
-from cloudcart.settings import SERVICES
 from cloudcart.signals.amounts import parse_amount
 from cloudcart.signals.golden import GoldenSignal, Route, golden_signal
 from cloudcart.signals.reading import Unit
@@ -29,6 +28,7 @@ COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">=": operator.ge,
 }
 _TEXT: Final = re.compile(r"\s*([a-z][a-z0-9_.]*)(?:\s+latency)?\s*(<=|>=|<|>)\s*(\S.*?)\s*")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
 _OPTIONS: Final = ("service", "route", "phase", "source", "name")
 
 
@@ -131,8 +131,8 @@ def _source(signal: GoldenSignal, service: str | None, source: str | None) -> So
 
 
 def _check_scope(signal: GoldenSignal, service: str | None, phase: str | None) -> None:
-    if service is not None and (not isinstance(service, str) or service not in SERVICES):
-        raise UsageError(f"there is no service {service!r}; choose one of {', '.join(SERVICES)}")
+    if service is not None and (not isinstance(service, str) or _NAME.fullmatch(service) is None):
+        raise UsageError(f"{service!r} is not the name of a service; write one like 'gateway'")
     if phase is not None and phase not in get_args(Phase):
         raise UsageError(
             f"there is no phase {phase!r}; choose steady, fault or recovery, or leave it out for the whole run"

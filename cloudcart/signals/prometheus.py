@@ -73,15 +73,19 @@ class PrometheusHistory:
             for moment, value in samples
         ]
 
+    def services(self, window: Window) -> set[str]:
+        """Return the services that could be scraped at the window's end."""
+        return self._services(None, window.end)
+
     def _services(self, service: str | None, moment: float) -> set[str]:
-        """Return the services of which anything at all was known at ``moment``."""
-        counted = self._vector(f"count by ({SERVICE}) ({_selector('', service)})", moment)
+        """Return the services that could be scraped at ``moment``, so that a missing series means zero."""
+        counted = self._vector(f"count by ({SERVICE}) ({_selector('up', service)} == 1)", moment)
         return {dict(key)[SERVICE] for key in counted}
 
     def _actual(self, service: str | None, window: Window) -> Window:
         """Return when the scrapes were taken that the server answers with at the window's edges."""
         start, end = (
-            max(self._vector(f"max(timestamp({_selector('', service)}))", moment).values(), default=moment)
+            max(self._vector(f"max(timestamp({_selector('up', service)}))", moment).values(), default=moment)
             for moment in (window.start, window.end)
         )
         return Window(start, end, window.name)
