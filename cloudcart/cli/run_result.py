@@ -19,19 +19,12 @@ EXIT_CODES: Final = {"pass": 0, "fail": 1, "inconclusive": 3}
 """Verdict to exit code."""
 
 _STYLES: Final = {"pass": "green", "fail": "bold red", "inconclusive": "bold yellow"}
-_PRINTED: Final = ("verdict", "seed", "seconds", "directory", "objectives", "faults", "invariants")
-_OBJECTIVE: Final = ("objective", "verdict", "reading", "bound", "samples", "error_bound", "reason")
-_FAULT: Final = ("id", "kind", "target", "drawn", "injected", "window")
+_PRINTED: Final = ("verdict", "seed", "seconds", "directory", "objectives", "faults", "invariants", "notes")
 
 
 def result_document(record: Record) -> dict[str, Any]:
     """Return what ``run --json`` prints: the heart of ``run.json``."""
-    return {
-        **{name: record[name] for name in _PRINTED},
-        "objectives": [{name: found.get(name) for name in _OBJECTIVE} for found in record["objectives"]],
-        "faults": [{name: fault.get(name) for name in _FAULT} for fault in record["faults"]],
-        "notes": record["notes"],
-    }
+    return {name: record[name] for name in _PRINTED}
 
 
 def result_parts(record: Record, report: str) -> Iterable[RenderableType]:
@@ -53,11 +46,14 @@ def result_parts(record: Record, report: str) -> Iterable[RenderableType]:
 
 
 def _objectives(found: Sequence[Record]) -> RenderableType:
-    table = plain_table("verdict", "objective", "reading", "samples", "why")
+    from cloudcart.signals.amounts import format_amount
+
+    table = plain_table("verdict", "objective", "reading", "bound", "samples", "why")
     for one in found:
-        reading = one.get("reading_text") or _number(one["reading"])
-        samples = _number(one["samples"])
-        table.add_row(_verdict(one["verdict"]), escape(one["objective"]), reading, samples, escape(one["reason"]))
+        where = ", ".join(filter(None, (one["route"], one["service"], one["phase"] and f"{one['phase']} phase")))
+        objective = escape(one["objective"]) + (f"\n[dim]{escape(where)}[/dim]" if where else "")
+        amounts = (format_amount(one["reading"], one["unit"]), format_amount(one["bound"], one["unit"]))
+        table.add_row(_verdict(one["verdict"]), objective, *amounts, f"{one['samples']:,}", escape(one["reason"]))
     return table
 
 
@@ -81,7 +77,3 @@ def _invariants(found: Sequence[Record]) -> RenderableType:
 
 def _verdict(verdict: str) -> str:
     return f"[{_STYLES[verdict]}]{verdict}[/]"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
