@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from cloudcart.cli.completion import kinds, offer, targets
 from cloudcart.cli.options import as_pairs, json_option, name_option
 from cloudcart.cli.output import emit_json, escape, plain_table, show
 from cloudcart.exceptions import FaultError
 
 
 @click.command()
-@click.argument("kind", required=False)
+@click.argument("kind", required=False, shell_complete=offer(kinds))
 @json_option
 def faults(kind: str | None, as_json: bool) -> None:
     """Show the kinds of fault, or the parameters of one.
@@ -82,8 +83,13 @@ def _default(field: Mapping[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("kind")
-@click.option("--target", required=True, help="service, service:ROUTE, service->link or kafka:TOPIC.")
+@click.argument("kind", shell_complete=offer(kinds))
+@click.option(
+    "--target",
+    required=True,
+    shell_complete=offer(targets),
+    help="service, service:ROUTE, service->link or kafka:TOPIC.",
+)
 @click.option(
     "--param", "parameters", multiple=True, callback=as_pairs, metavar="NAME=VALUE", help="Parameter; repeatable."
 )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import click
 
+from cloudcart.cli.completion import labs, offer
 from cloudcart.cli.options import json_option, name_option
 from cloudcart.cli.output import emit_json, show
 from cloudcart.exceptions import UsageError
 
 
 @click.command()
-@click.option("--name", metavar="LAB", help="Which lab.  [default: default]")
+@click.option("--name", metavar="LAB", shell_complete=offer(labs), help="Which lab.  [default: default]")
 @click.option("--all", "every", is_flag=True, help="Every lab of this user.")
 def down(name: str | None, every: bool) -> None:
     """Stop a lab and remove everything it made."""

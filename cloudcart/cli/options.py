@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
+from cloudcart.cli.completion import labs, offer, settings
 
 
 def as_pairs(ctx: click.Context, param: click.Parameter, words: Iterable[str]) -> dict[str, str]:
@@ -32,24 +31,23 @@ def as_pairs(ctx: click.Context, param: click.Parameter, words: Iterable[str]) -
     return found
 
 
-def _complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem | str]:
-    """Offer the settings whose names begin like what was typed."""
-    del ctx, param
-    from cloudcart.settings import describe_settings
-
-    return [f"{setting.name}=" for setting in describe_settings() if setting.name.startswith(incomplete)]
-
-
 json_option: Final = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, nothing else.")
 
-name_option: Final = click.option("--name", default="default", show_default=True, metavar="LAB", help="Which lab.")
+name_option: Final = click.option(
+    "--name",
+    default="default",
+    show_default=True,
+    metavar="LAB",
+    shell_complete=offer(labs),
+    help="Which lab.",
+)
 
 set_option: Final = click.option(
     "--set",
     "overrides",
     multiple=True,
     callback=as_pairs,
-    shell_complete=_complete_setting,
+    shell_complete=offer(settings),
     metavar="SECTION.FIELD=VALUE",
     help="Change a setting of the shop; repeatable. 'cloudcart settings' lists them.",
 )

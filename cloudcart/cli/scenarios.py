@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from cloudcart.cli.completion import offer, scenarios
 from cloudcart.cli.options import json_option, report_dir_option, set_option
 from cloudcart.cli.output import emit_json, plain_table, show
 
@@ -34,7 +35,7 @@ def list_(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("scenario")
+@click.argument("scenario", shell_complete=offer(scenarios))
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which requests are hit.")
 @set_option
 @report_dir_option
