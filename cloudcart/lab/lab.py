@@ -113,6 +113,11 @@ class Lab:
 
         return Settings(**self._made["settings"])
 
+    @property
+    def database_url(self) -> str:
+        """The URL of the shop's PostgreSQL as its administrator, for those who look into the data."""
+        return str(self._made["database"])
+
     @cached_property
     def chaos(self) -> ControlPlane:
         """The control plane of faults."""

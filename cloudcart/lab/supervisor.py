@@ -148,6 +148,7 @@ class Supervisor:
                 return {}
             case {"command": "restart", "service": str(name)}:
                 self._shop.restart(name, question.get("overrides", {}))
+                self._write_record()
                 return {}
             case {"command": str(command), "service": str(name)} if command in _SERVICE_SIGNALS:
                 pid = self._shop.pids.get(name)

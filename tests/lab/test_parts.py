@@ -1,0 +1,75 @@
+"""Small parts of the lab: settings of services, the lab's own token, Prometheus' configuration, readiness."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from pydantic import SecretStr
+
+from cloudcart.exceptions import RefusedError, UsageError
+from cloudcart.lab import start, wiring
+from cloudcart.lab.ports import hold, listen
+from cloudcart.lab.prometheus import scrape_configuration
+from cloudcart.lab.readiness import ready_services
+from cloudcart.lab.tokens import service_token
+from cloudcart.services.security import ServiceTokens
+from cloudcart.settings import Auth, Settings
+
+
+def test_services_accept_the_labs_token():
+    tokens = ServiceTokens(Auth(service_secret=SecretStr("s" * 43)), "users")
+    tokens.check(service_token("s" * 43))
+    with pytest.raises(RefusedError):
+        tokens.check(service_token("t" * 43))
+
+
+def test_every_lab_has_secrets_of_its_own():
+    one, two = wiring.lab_settings({}), wiring.lab_settings({})
+    for name in ("private_key", "public_key", "service_secret", "admin_password", "demo_password"):
+        assert getattr(one.auth, name) not in (None, getattr(two.auth, name))
+    assert one.lab
+
+
+def test_a_password_that_is_given_is_kept():
+    assert wiring.lab_settings({"auth.admin_password": "given"}).auth.admin_password == SecretStr("given")
+
+
+def test_a_setting_that_does_not_exist_is_named():
+    with pytest.raises(UsageError, match=r"gateway\.rat_limit"):
+        wiring.lab_settings({"gateway.rat_limit": "off"})
+
+
+def test_a_service_gets_its_own_database_and_no_foreign_secret():
+    settings = wiring.at(wiring.lab_settings({}), wiring.Addresses({"users": "http://u"}, "unix:///r", "127.0.0.1:9"))
+    databases = {"users": "postgresql://users@/", "orders": "postgresql://orders@/"}
+    orders = wiring.for_service(settings, "orders", databases)
+    assert orders.stores.database == SecretStr("postgresql://orders@/")
+    assert orders.auth.private_key is None
+    assert (orders.stores.redis, orders.stores.kafka, orders.urls.users) == ("unix:///r", "127.0.0.1:9", "http://u")
+    assert wiring.for_service(settings, "gateway", databases).stores.database == SecretStr("")
+    assert wiring.for_service(settings, "users", databases).auth.private_key is not None
+
+
+def test_settings_come_back_from_the_labs_file():
+    settings = wiring.lab_settings({"gateway.rate_limit": "off", "gateway.timeout": "750ms", "auth.bcrypt_rounds": 5})
+    assert Settings(**wiring.dump_settings(settings)) == settings
+
+
+def test_other_backends_are_refused_with_a_sentence():
+    with pytest.raises(UsageError, match="'containers' in this version; it has only embedded"):
+        start("containers")
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Prometheus")
+def test_prometheus_accepts_its_configuration(tmp_path):
+    configuration = tmp_path / "prometheus.yml"
+    configuration.write_text(scrape_configuration({"gateway": 3000, "users": 8001}))
+    subprocess.run(["promtool", "check", "config", configuration], check=True, capture_output=True)
+
+
+def test_services_that_refuse_or_stay_silent_are_not_ready():
+    with hold() as dead, hold() as silent, listen(silent.getsockname()[1]):
+        ports = {"dead": dead.getsockname()[1], "silent": silent.getsockname()[1]}
+        assert ready_services(ports, 0.1) == set()
