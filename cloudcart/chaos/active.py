@@ -171,10 +171,11 @@ class ActiveFaults:
         now = self._clock()
         if record.ended or now >= record.deadline or (record.leased and now >= self._lease_until):
             return None
-        digest = record.draws.digest(key or record.next_key(route))
+        key = key or record.next_key(route)
         if not record.scheduled():
             return None
         record.drawn += 1
+        digest = record.draws.digest(key)
         if number(digest, 0) >= record.probability(now):
             return None
         if record.fault.max_active is not None and record.in_flight >= record.fault.max_active:
