@@ -1,0 +1,140 @@
+"""The API gateway: the one entry to the shop.
+
+It checks, limits and protects, and forwards; it has no data and knows no product from an order. ``routes`` says what is
+let through and ``app`` is a request's way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cloudcart.chaos.active import ActiveFaults
+from cloudcart.exceptions import RefusedError, StoreError
+from cloudcart.services.assemble import assemble
+from cloudcart.services.gateway.app import Gateway
+from cloudcart.services.gateway.bulkhead import Bulkhead
+from cloudcart.services.gateway.cache import ListCache
+from cloudcart.services.gateway.headers import Cors
+from cloudcart.services.gateway.metrics import BreakerStates, GatewayMetrics
+from cloudcart.services.gateway.rate_limit import SCRIPT, RateLimit
+from cloudcart.services.gateway.refusals import RefusalEvents
+from cloudcart.services.gateway.routes import ENDPOINTS
+from cloudcart.services.gateway.upstream import Slots, Upstream
+from cloudcart.services.http_client import HttpClient
+from cloudcart.services.problems import problem
+from cloudcart.services.security import SERVICE_HEADER, ServiceTokens, TokenVerifier
+from cloudcart.settings import ServiceName, Settings
+from cloudcart.stores.redis import Redis
+from cloudcart.telemetry.metrics import Telemetry
+from cloudcart.telemetry.routes import Routes
+
+__all__ = ["create_app"]
+
+_RESET: Final = "/internal/reset"
+
+
+def create_app(settings: Settings, *, registry: CollectorRegistry | None = None) -> ASGIApp:
+    """Return the gateway.
+
+    Args:
+        settings: the switches, where the services and Redis are, and the public key of tokens.
+        registry: where its metrics go; a fresh one if none is given.
+    """
+    telemetry = Telemetry("gateway", registry)
+    faults = ActiveFaults("gateway", lab=settings.lab, seed=settings.chaos.seed)
+    metrics = GatewayMetrics(telemetry.registry)
+    redis = Redis(settings.stores.redis, telemetry) if settings.stores.redis else None
+    client = HttpClient(faults=faults, peers={base: name for name, base in settings.urls if base})
+    refusals = RefusalEvents(settings.stores.kafka, settings.gateway.rate_limit_window)
+    gateway = Gateway(
+        upstreams=_upstreams(settings, client, metrics),
+        verifier=TokenVerifier(settings.auth),
+        cors=Cors(settings.gateway.cors_origins),
+        limit=_rate_limit(settings, redis),
+        cache=ListCache(settings.gateway.cache_ttl) if settings.gateway.cache else None,
+        metrics=metrics,
+        refusals=refusals,
+    )
+    BreakerStates({name: upstream.breaker for name, upstream in gateway.upstreams.items()}, telemetry.registry)
+
+    @asynccontextmanager
+    async def life(_app: object) -> AsyncIterator[None]:
+        publishing = asyncio.create_task(refusals.run())
+        yield
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
+        await client.aclose()
+        if redis is not None:
+            await redis.close()
+
+    door = _Door(gateway, Router(lifespan=life), _reset(settings, gateway, redis) if settings.lab else None)
+    return assemble("gateway", door, settings, telemetry, faults, routes=Routes([*ENDPOINTS, _RESET]))
+
+
+class _Door:
+    """Tells apart what comes in: requests for the shop, the lab's reset, and the server's life."""
+
+    def __init__(self, gateway: Gateway, life: ASGIApp, reset: ASGIApp | None) -> None:
+        self._gateway = gateway
+        self._life = life
+        self._reset = reset
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._life(scope, receive, send)
+        elif scope["path"] == _RESET and self._reset is not None:
+            await self._reset(scope, receive, send)
+        else:
+            await self._gateway(scope, receive, send)
+
+
+def _upstreams(settings: Settings, client: HttpClient, metrics: GatewayMetrics) -> Mapping[ServiceName, Upstream]:
+    shared = asyncio.Semaphore(settings.gateway.connections)
+    names: list[ServiceName] = list(dict.fromkeys(endpoint.upstream for endpoint in ENDPOINTS.values()))
+
+    def slots() -> Slots:
+        return Bulkhead(settings.gateway.bulkhead_size) if settings.gateway.bulkhead else shared
+
+    return {
+        name: Upstream(name, getattr(settings.urls, name), settings.gateway, client, slots(), metrics) for name in names
+    }
+
+
+def _rate_limit(settings: Settings, redis: Redis | None) -> RateLimit | None:
+    switches = settings.gateway
+    if not switches.rate_limit:
+        return None
+    run = None if redis is None else partial(redis.run, redis.script(SCRIPT))
+    return RateLimit(run, switches.rate_limit_requests, switches.rate_limit_window)
+
+
+def _reset(settings: Settings, gateway: Gateway, redis: Redis | None) -> ASGIApp:
+    """Return the application of ``POST /internal/reset``, by which a lab makes the gateway as good as new."""
+    tokens = ServiceTokens(settings.auth, "gateway")
+
+    async def reset(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        try:
+            if request.method != "POST":
+                raise RefusedError(405, "this address is only for POST")
+            tokens.check(request.headers.get(SERVICE_HEADER))
+        except RefusedError as error:
+            await problem(error.status, error.error)(scope, receive, send)
+            return
+        gateway.reset()
+        if redis is not None:
+            with suppress(StoreError):  # what is not there need not be emptied
+                await redis.command("FLUSHDB")
+        await Response(status_code=204)(scope, receive, send)
+
+    return reset
