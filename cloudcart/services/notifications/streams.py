@@ -6,11 +6,11 @@ Lives in this process's memory; what a page missed while it was away it gets by 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
+from cloudcart.services.notifications.models import Notification
 from cloudcart.stores.database import Row
 
 _HEARTBEAT: Final = 15.0  # seconds; shorter than what proxies take for a dead connection
@@ -58,7 +58,7 @@ class Streams:
         finally:
             self._drop(user_id, queue)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End every stream, as when the process stops."""
         for user_id, queues in tuple(self._listeners.items()):
             for queue in tuple(queues):
@@ -71,17 +71,7 @@ class Streams:
             del self._listeners[user_id]
 
 
-def shown(row: Row) -> dict[str, Any]:
-    """Return a notification as clients see it."""
-    return {
-        "id": row["id"],
-        "kind": row["kind"],
-        "message": row["message"],
-        "order_id": row["order_id"],
-        "created_at": row["created_at"].isoformat().replace("+00:00", "Z"),
-    }
-
-
 def server_sent_event(row: Row) -> bytes:
     """Return a notification in the wire format of server-sent events (WHATWG HTML, section 9.2)."""
-    return f"id: {row['id']}\nevent: {row['kind']}\ndata: {json.dumps(shown(row))}\n\n".encode()
+    document = Notification.model_validate(row).model_dump_json()
+    return f"id: {row['id']}\nevent: {row['kind']}\ndata: {document}\n\n".encode()

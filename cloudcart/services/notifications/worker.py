@@ -18,7 +18,7 @@ from cloudcart.services.notifications.messages import notice_of
 from cloudcart.services.notifications.streams import Streams
 from cloudcart.stores.consumer import Record
 from cloudcart.stores.database import Database, Row
-from cloudcart.stores.inbox import admit
+from cloudcart.stores.inbox import MOVE_WATERMARK, admit
 from cloudcart.stores.publisher import Message, Publisher
 from cloudcart.telemetry.metrics import DurationHistogram, Telemetry
 
@@ -86,6 +86,12 @@ class Worker:
         self._account(events, fresh)
         for row in stored:
             self._streams.send(row)
+
+    async def reset(self) -> None:
+        """Forget everything; events from before this moment are ignored when they arrive."""
+        async with self._database.transaction() as session:
+            await session.run("TRUNCATE notifications, inbox")
+            await session.run(MOVE_WATERMARK)
 
     def _account(self, events: Sequence[Event], fresh: Sequence[Event]) -> None:
         now = datetime.now(UTC)
