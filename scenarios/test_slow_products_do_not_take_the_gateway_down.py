@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.mark.cloudcart_load("browse", rate=60, duration="25s", warmup="3s")
+@pytest.mark.cloudcart_load("mixed", rate=60, duration="25s", warmup="3s")
 @pytest.mark.cloudcart_fault("latency", target="products", fixed="5s", start="8s", duration="10s")
 @pytest.mark.cloudcart_slo("p95 < 500ms", route="/api/orders/my-orders", phase="fault")
 @pytest.mark.cloudcart_slo("errors < 2%", route="/api/orders/my-orders", phase="fault")

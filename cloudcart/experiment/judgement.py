@@ -46,7 +46,7 @@ class Evidence:
     scrapes: Sequence[Scrape]
     faults: Sequence[InjectedFault]
     recovery: Reading | None
-    saturated: str | None
+    load_doubts: Sequence[str]
     invariants: Sequence[InvariantResult]
     prometheus: str = ""
     aborted: Judgement | None = None
@@ -122,7 +122,7 @@ def _nothing(objective: Objective, window: Window, why: str) -> Reading:
 
 def _doubts(evidence: Evidence, readings: _Readings) -> list[str]:
     """Return, one sentence each, the reasons why nothing can be concluded from this run."""
-    doubts = [f"the load generator was the bottleneck: {evidence.saturated}"] if evidence.saturated else []
+    doubts = list(evidence.load_doubts)
     doubts += [doubt for fault in evidence.faults if (doubt := _misfire(fault))]
     if len(evidence.faults) < len(evidence.experiment.faults) and not evidence.aborted:
         doubts.append("not every fault of the schedule was injected: the run ended early")

@@ -112,7 +112,7 @@ def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", wa
             scrapes=scrapes,
             faults=course.injected,
             recovery=recovery,
-            saturated=load.saturated,
+            load_doubts=_load_doubts(load),
             invariants=lab.check_invariants(),
             prometheus=lab.urls.get("prometheus", ""),
             aborted=course.aborted,
@@ -153,6 +153,11 @@ def run_scenario(
     with ExitStack() as opened:
         lab = attach(lab_name) if lab_name else opened.enter_context(start(overrides=experiment.lab_settings))
         return run(experiment, lab, folder=folder, command=command, watcher=watcher)
+
+
+def _load_doubts(load: LoadRun) -> list[str]:
+    saturated = [f"the load generator was the bottleneck: {load.saturated}"] if load.saturated else []
+    return saturated + load.doubts
 
 
 def _start(experiment: Experiment, lab: Lab, folder: Path, watcher: Watcher) -> LoadRun:
