@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -33,11 +34,11 @@ class InjectedFault:
     ) -> None:
         self.fault = fault
         self.id: str = shown["id"]
-        self._shown = dict(shown)
+        self._shown: Mapping[str, Any] = shown
         self._control_plane = control_plane
         self._before_heal = before_heal
         self._start = time.time()
-        self._end: float | None = None
+        self._end: float | None = None  # when it was healed here
 
     @property
     def injected(self) -> int:
@@ -51,11 +52,12 @@ class InjectedFault:
 
     @property
     def window(self) -> Window:
-        """The time (unix seconds) in which it acted everywhere: up to its heal, its TTL's end, or now."""
+        """The time (unix seconds) in which it acted everywhere: up to its heal, the end of its TTL, or now."""
         from cloudcart.signals import Window
 
-        expiry = self._start + self.fault.ttl
-        return Window(self._start, min(expiry, self._end or time.time()), self.fault.label)
+        ended = self._now()["ended_at"]
+        end = time.time() if ended is None else datetime.fromisoformat(ended).timestamp()
+        return Window(self._start, end if self._end is None else min(end, self._end), self.fault.label)
 
     def heal(self) -> None:
         """End it, and wait until every service has ended it; idempotent.
@@ -63,13 +65,17 @@ class InjectedFault:
         Raises:
             LabError: the control plane does not answer; the fault ends with its lease.
         """
-        if self._end is None:
+        if self._end is None and not self._is_over:
             self._before_heal()
             self._end = time.time()
             self._shown = self._control_plane.heal(self.id)
 
+    @property
+    def _is_over(self) -> bool:
+        return self._shown["ended_at"] is not None
+
     def _now(self) -> Mapping[str, Any]:
-        if self._end is None:
+        if not self._is_over:
             self._shown = self._control_plane.fault(self.id)
         return self._shown
 

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
@@ -90,7 +91,10 @@ def _leave_parent(spec: ServiceProcess, parent: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     # The supervisor's frames stay alive below this one, so none of its objects closes such a number a second time.
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    for descriptor in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
+        if descriptor > 2:
+            with suppress(OSError):  # the one that listed the others is closed already
+                os.close(descriptor)
     os.environ[RESTARTS] = str(spec.restarts)
     gc.enable()
 

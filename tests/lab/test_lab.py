@@ -178,6 +178,15 @@ def test_a_fault_acts_and_is_counted(lab):
     assert lab.signals(fault.window).errors("products").samples == 3
 
 
+def test_a_fault_that_somebody_else_heals_keeps_its_window(lab):
+    fault = lab.inject("latency", target="products", fixed="10ms", ttl="10s")
+    lab.heal()
+    end = fault.window.end
+    assert end == fault.window.end <= time.time()
+    fault.heal()
+    assert fault.window.end == end
+
+
 def test_events_can_be_watched(lab, wait_for):
     lab.reset()
     with lab.tap_events() as tap:
