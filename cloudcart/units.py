@@ -7,6 +7,7 @@ markers, command line, reports) see text. Used by faults, objectives, load profi
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -35,14 +36,21 @@ def parse_duration(value: str | float) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Return the shortest exact text for a duration: ``0.08`` gives ``80ms``, ``60.0`` gives ``60s``."""
+    """Return short text for a duration, with six digits: ``0.08`` gives ``80ms``, ``60.0`` gives ``60s``."""
     if seconds == 0:
         return "0s"
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.6g}us"
-    if seconds < 1:
-        return f"{seconds * 1e3:.6g}ms"
-    return f"{seconds:.6g}s"
+    unit = "us" if seconds < 1e-3 else "ms" if seconds < 1 else "s"
+    amount = seconds / _SECONDS[unit]
+    text = f"{amount:.6g}"
+    if "e" in text:  # parse_duration reads no exponents
+        text = f"{amount:.6f}".rstrip("0").rstrip(".")
+    return text + unit
+
+
+def _exact_duration(seconds: float) -> str:
+    """Return text that gives the very same duration when parsed, since documents are copied from process to process."""
+    text = format_duration(seconds)
+    return text if parse_duration(text) == seconds else f"{Decimal(repr(seconds)):f}s"
 
 
 def parse_share(value: str | float) -> float:
@@ -63,7 +71,7 @@ def parse_share(value: str | float) -> float:
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    PlainSerializer(format_duration, return_type=str),
+    PlainSerializer(_exact_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": _DURATION_PATTERN, "examples": ["80ms", "5s"]}),
 ]
 """Seconds inside, text with a unit in documents."""

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: a clock that stands still, an application, and a client that speaks plain ASGI."""
+"""What the tests of this folder share: a clock that stands still, an application, and a client that speaks ASGI."""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ def app_in(lab: bool, echo: Any, service: str = "products") -> ChaosMiddleware:
 
 
 def test_the_header_s_form() -> None:
-    latency, error = parse_header("latency; median=200ms; target=products, error;status=500;target=orders;probability=5%")
+    latency, error = parse_header(
+        "latency; median=200ms; target=products, error;status=500;target=orders;probability=5%"
+    )
     assert (latency.label, error.label, error.probability) == ("+200ms on products", "500 on orders", 0.05)
 
 

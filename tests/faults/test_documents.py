@@ -1,0 +1,116 @@
+"""The document form of faults, and the catalogue made from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudcart.exceptions import FaultError
+from cloudcart.faults import FAULTS, MAX_TTL, Target, Timeout, catalogue, parse_fault
+
+VALID: dict[str, dict[str, Any]] = {
+    "latency": {"median": "80ms", "p99": "900ms"},
+    "error": {"status": 503},
+    "timeout": {"after": "2s"},
+}
+
+
+def document(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"kind": kind, "target": "products", **VALID[kind], **fields}
+
+
+@pytest.mark.parametrize("kind", sorted(FAULTS))
+def test_every_kind_has_a_label_a_contract_a_description_and_a_schema(kind: str) -> None:
+    fault = parse_fault(document(kind))
+    assert "products" in fault.label
+    assert fault.contract.shows_within > 0
+    (entry,) = [entry for entry in catalogue() if entry["kind"] == kind]
+    assert entry["description"]
+    parameters: Any = entry["parameters"]
+    assert set(parameters["properties"]) == set(type(fault).model_fields)
+
+
+@pytest.mark.parametrize("kind", sorted(FAULTS))
+def test_a_document_survives_the_way_there_and_back(kind: str) -> None:
+    fault = parse_fault(document(kind, probability="30%", ttl="2m", seed=7, first=20, method="get", header="x-a=b"))
+    assert parse_fault(fault.document()) == fault
+    assert (fault.probability, fault.ttl, fault.method) == (0.3, 120.0, "GET")
+
+
+@given(st.floats(0, 3600), st.floats(1e-9, 3600))
+def test_durations_are_copied_exactly(after: float, ttl: float) -> None:
+    fault = parse_fault({"kind": "latency", "target": "products", "fixed": after, "ttl": ttl})
+    assert parse_fault(fault.document()) == fault
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"kind": "earthquake"}, "kind"),
+        ({"kind": None}, "kind"),
+        ({"kind": "error", "target": "prodcuts"}, "target"),
+        ({"kind": "error", "target": "products->mongodb"}, "target"),
+        ({"kind": "error", "target": "kafka:"}, "target"),
+        ({"kind": "error", "target": 7}, "target"),
+        ({"kind": "error"}, "target"),
+        ({"kind": "error", "target": "products", "probability": 2}, "probability"),
+        ({"kind": "error", "target": "products", "probability": -0.1}, "probability"),
+        ({"kind": "error", "target": "products", "probability": float("nan")}, "probability"),
+        ({"kind": "error", "target": "products", "ttl": 0}, "ttl"),
+        ({"kind": "error", "target": "products", "ttl": MAX_TTL + 1}, "ttl"),
+        ({"kind": "error", "target": "products", "ttl": "soon"}, "ttl"),
+        ({"kind": "error", "target": "products", "ttl": float("inf")}, "ttl"),
+        ({"kind": "error", "target": "products", "status": 200}, "status"),
+        ({"kind": "error", "target": "products", "statsu": 500}, "statsu"),
+        ({"kind": "error", "target": "products", "direction": "sideways"}, "direction"),
+        ({"kind": "error", "target": "products->postgres"}, "postgres"),
+        ({"kind": "latency", "target": "products"}, "give fixed, or min and max"),
+        ({"kind": "latency", "target": "products", "fixed": "1s", "min": "1s"}, "give fixed, or min and max"),
+        ({"kind": "latency", "target": "products", "min": "2s", "max": "1s"}, "min is greater than max"),
+        ({"kind": "latency", "target": "products", "median": "2s", "p99": "1s"}, "median"),
+        ({"kind": "latency", "target": "products", "median": "0s"}, "median"),
+    ],
+)
+def test_a_document_that_makes_no_sense_is_refused_and_the_field_named(fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(FaultError, match=field):
+        parse_fault(fields)
+
+
+def test_the_message_for_a_wrong_target_lists_what_there_is() -> None:
+    with pytest.raises(FaultError, match="there is no 'prodcuts' to aim at in 'prodcuts:/x'; choose one of gateway"):
+        parse_fault({"kind": "error", "target": "prodcuts:/x"})
+    with pytest.raises(FaultError, match="choose one of mine, yours"):
+        parse_fault({"kind": "error", "target": "products"}, services=("mine", "yours"))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["products", "products:/products/{id}", "products->postgres", "kafka:order.created", "my-app.v2:/x", "Größe"],
+)
+def test_a_target_survives_the_way_there_and_back(target: str) -> None:
+    assert str(Target.parse(target)) == target
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_target_or_a_sentence(text: str) -> None:
+    try:
+        assert str(Target.parse(text)) == text.removesuffix(":")
+    except ValueError as error:
+        assert str(error)
+
+
+def test_after_is_understood_as_skip_except_where_a_kind_has_it() -> None:
+    assert parse_fault(document("error", after=5)).skip == 5
+    timeout = parse_fault(document("timeout", after="5s"))
+    assert isinstance(timeout, Timeout)
+    assert (timeout.skip, timeout.after) == (0, 5.0)
+
+
+def test_identity_is_what_the_fault_does_not_how_often() -> None:
+    one = parse_fault(document("error"))
+    assert one.identity == parse_fault(document("error", probability=0.1, ttl="5s", seed=9, first=3)).identity
+    assert len({parse_fault(d).identity for d in (*map(document, VALID), document("error", status=500))}) == 4
+    assert one.identity != parse_fault({**document("error"), "target": "orders"}).identity
