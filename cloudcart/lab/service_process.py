@@ -90,7 +90,7 @@ def _leave_parent(spec: ServiceProcess, parent: int) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the lifeline is the supervisor's
     os.dup2(log, 1)
     os.dup2(log, 2)
-    sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: PTH123, SIM115 -- for all of its life
+    sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115 -- for all of its life
     # The supervisor's frames stay alive below this one, so none of its objects closes such a number a second time.
     for descriptor in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
         if descriptor > 2:
