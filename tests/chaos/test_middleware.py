@@ -237,5 +237,5 @@ def test_marks_of_a_service_further_down_are_kept_and_named_once(request_to: Any
 
 async def until(condition: Any, seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for knows nothing of the test
             await asyncio.sleep(0.001)

@@ -97,9 +97,13 @@ def test_a_target_survives_the_way_there_and_back(target: str) -> None:
 @given(st.text(max_size=40))
 def test_any_text_is_a_target_or_a_sentence(text: str) -> None:
     try:
-        assert str(Target.parse(text)) == text.removesuffix(":")
+        target = Target.parse(text)
     except ValueError as error:
-        assert str(error)
+        said = str(error)
+    else:
+        said = str(target)
+        assert said == text.removesuffix(":")
+    assert said
 
 
 def test_after_is_understood_as_skip_except_where_a_kind_has_it() -> None:
