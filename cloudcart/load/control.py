@@ -1,0 +1,68 @@
+"""The generator's tie to its parent: orders come in, news goes out, and when the parent is gone so is the generator.
+
+One JSON object a line over the socket that is the generator's standard input. A native thread reads it, so that orders
+and the parent's death are heard even while a journey keeps the event loop busy. The other end is ``runner.LoadRun``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import gevent
+from gevent import monkey
+from gevent.event import Event
+
+_PARENT_GONE: Final = 4
+_TIME_OVER: Final = 3  # exit codes of a generator that ended itself by force
+
+
+class Control:
+    """Listens from the moment it is made.
+
+    Args:
+        at_end: called before this process is ended by force; it must not wait for anything.
+        seconds: after so long this process is ended, whatever it is doing.
+        drain: seconds that visits under way get when the parent does not say.
+        descriptor: the connected socket.
+    """
+
+    def __init__(self, *, at_end: Callable[[], None], seconds: float, drain: float, descriptor: int = 0) -> None:
+        self.stop_asked = Event()
+        self.drain = drain
+        self._at_end = at_end
+        self._limit = time.monotonic() + seconds
+        self._descriptor = descriptor
+        self._wake = gevent.get_hub().loop.async_()
+        self._wake.start(self.stop_asked.set)
+        monkey.get_original("_thread", "start_new_thread")(self._listen, ())
+
+    def tell(self, **news: Any) -> None:
+        """Send one object to the parent; if it is gone, this process is about to end anyway."""
+        try:
+            os.write(self._descriptor, json.dumps(news).encode() + b"\n")
+        except OSError:
+            self._end(_PARENT_GONE)
+
+    def _listen(self) -> None:
+        select = monkey.get_original("select", "select")
+        text = b""
+        while select([self._descriptor], [], [], max(0.0, self._limit - time.monotonic()))[0]:
+            try:
+                heard = os.read(self._descriptor, 4096)
+            except OSError:
+                heard = b""
+            if not heard:
+                self._end(_PARENT_GONE)
+            *lines, text = (text + heard).split(b"\n")
+            for line in lines:
+                self.drain = json.loads(line)["stop"]
+                self._wake.send()
+        self._end(_TIME_OVER)
+
+    def _end(self, code: int) -> None:
+        self._at_end()
+        os._exit(code)

@@ -1,0 +1,142 @@
+"""The one process in which Locust lives: ``python -m cloudcart.load.generator SPEC.json``.
+
+It reads a specification, loads the journey, gives load until its time is over or it is told to stop, and writes a row
+for every request. Its parent (``runner``) holds the other end of its standard input. Never import this module: that
+patches the process.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+from gevent.pool import Pool
+from locust.env import Environment
+
+from cloudcart.exceptions import CloudCartError, UsageError
+from cloudcart.load.control import Control
+from cloudcart.load.journey import UNANSWERED, Account, Journey, Supplies
+from cloudcart.load.journey_file import load_journey, where_and_what
+from cloudcart.load.models import ClosedModel, OpenModel
+from cloudcart.load.profile import LoadProfile
+from cloudcart.load.rows import Row, RowWriter
+from cloudcart.load.tally import Tally
+
+DRAIN: Final = 5.0
+"""Seconds that visits under way get to end once the load is over, unless the parent says otherwise."""
+
+FLUSH_INTERVAL: Final = 0.05
+"""Seconds between two writes of rows: at most so much is lost when this process is killed."""
+
+_GRACE: Final = 30.0  # seconds of start and end beyond which a generator that hangs ends itself
+_SELF_REGISTERED: Final = 20  # accounts where none were prepared: hashing a password costs the shop 50 ms
+
+
+def main(arguments: list[str]) -> int:
+    """Run one specification; return the exit code (0: it ran, 2: it cannot)."""
+    spec = json.loads(Path(arguments[0]).read_text())
+    profile = LoadProfile.model_validate(spec["profile"])
+    rows = RowWriter(Path(spec["rows"]))
+    control = Control(at_end=rows.flush, seconds=profile.duration + DRAIN + _GRACE, drain=DRAIN)
+    try:
+        generator = Generator(profile, spec["host"], Path(spec["journey"]), rows)
+        generator.prepare(*_read_accounts(Path(spec["accounts"])))
+    except CloudCartError as error:
+        control.tell(error=str(error), usage=isinstance(error, UsageError))
+        return 2
+    generator.run(control)
+    return 0
+
+
+class Generator:
+    """One run: a journey, a model of arrivals, and their books.
+
+    Raises:
+        UsageError: the journey cannot be used; the sentence names file and line.
+    """
+
+    def __init__(self, profile: LoadProfile, host: str, file: Path, rows: RowWriter) -> None:
+        supplies = Supplies(seed=profile.seed, timeout=profile.timeout)
+        self._profile, self._file, self._rows, self._supplies = profile, file, rows, supplies
+        self._tally = Tally(rows, supplies.clock)
+        supplies.record, supplies.refused = self._record, self._tally.refused
+        self._journey = load_journey(file)
+        self._journey.supplies, self._journey.host = supplies, host
+        self._environment = Environment(user_classes=[self._journey], host=host)
+        self._environment.events.user_error.add_listener(self._broke_off)
+        kind = ClosedModel if profile.model == "closed" else OpenModel
+        self._model: ClosedModel | OpenModel = kind(profile, self._journey, self._environment, self._tally)
+
+    def prepare(self, accounts: list[Account], admin_token: str) -> None:
+        """Have accounts before the clock starts: those given, or a few registered through the API.
+
+        Raises:
+            UsageError: the journey is an admin's, and no token was given.
+            LoadError: the platform registers nobody.
+        """
+        self._supplies.admin_token = admin_token
+        if self._journey.needs_admin:
+            if not admin_token:
+                raise UsageError(f"{self._file.name} is an admin's journey; hand in admin_token=lab.token('admin')")
+        elif self._journey.needs_account and not accounts:
+            count = min(_SELF_REGISTERED, self._profile.users_needed)
+            accounts = Pool(4).map(Journey.register, [self._journey(self._environment) for _ in range(count)])
+        self._supplies.accounts = accounts
+
+    def run(self, control: Control) -> None:
+        """Give load, let it end, tell the parent how it was."""
+        _raise_file_limit()
+        gc.collect()
+        gc.freeze()  # what is there by now stays; collections need not look at it again
+        flusher = gevent.spawn(self._flush_forever)
+        started = self._tally.start()
+        gevent.spawn_later(self._profile.warmup, self._tally.measure)
+        control.tell(started=started)
+        self._model.run(started, control.stop_asked)
+        self._tally.end()
+        self._model.drain(control.drain)
+        flusher.kill()
+        self._rows.flush()
+        control.tell(report=self._tally.report(self._model.visitors).as_dict())
+
+    def _record(self, row: Row) -> None:
+        (self._tally.given_up if row.error == UNANSWERED else self._tally.record)(row)
+
+    def _broke_off(self, user_instance: Any, exception: BaseException, tb: Any) -> None:
+        del user_instance, tb  # Locust passes them by name
+        why = f"{self._file.name} {where_and_what(exception, self._file)}"
+        logging.getLogger(__name__).error("visit broken off: %s", why)
+        self._tally.failed(why)
+
+    def _flush_forever(self) -> None:
+        while True:
+            gevent.sleep(FLUSH_INTERVAL)
+            self._rows.flush()
+
+
+def _read_accounts(file: Path) -> tuple[list[Account], str]:
+    """Return the accounts and the admin's token; delete their file."""
+    found = json.loads(file.read_text())
+    file.unlink()
+    return [Account(*entry) for entry in found["users"]], found["admin"]
+
+
+def _raise_file_limit() -> None:
+    """Allow as many connections as the system lets us have: each visitor keeps one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)  # nothing is left to do, and taking the interpreter down in order costs 50 ms

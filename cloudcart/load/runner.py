@@ -1,0 +1,297 @@
+"""Load as its parent sees it: started, its rows read while they come, stopped, its rows kept as Parquet.
+
+Synchronous and light: Locust and gevent are never imported here, because importing them patches the process (a pytest
+process with a server thread then hangs). Called by the experiment, the pytest fixture and the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import ipaddress
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+from urllib.parse import urlsplit
+
+from cloudcart.exceptions import LoadError, MissingExtraError, UsageError
+from cloudcart.load.child import GeneratorProcess
+from cloudcart.load.lookup import find_journey
+from cloudcart.load.profile import LoadProfile
+from cloudcart.load.report import GeneratorReport
+from cloudcart.load.rows import FINAL_FILE, LIVE_FILE, Columns, RowReader, write_parquet
+from cloudcart.units import parse_duration
+
+LOG_FILE: Final = "generator.log"
+_START_DEADLINE: Final = 60.0
+_DRAIN: Final = 5.0  # as in ``generator``, which must not be imported here
+_PATIENCE: Final = 5.0  # beyond the drain, before a generator that should have ended is killed
+_LOOK: Final = 0.05  # seconds between two looks at the rows
+
+
+class PreparedUser(Protocol):
+    """An account and a token that outlives the load, as ``Lab.prepare_users`` makes them."""
+
+    @property
+    def user_id(self) -> int:
+        """The user's id."""
+
+    @property
+    def username(self) -> str:
+        """The user's name."""
+
+    @property
+    def token(self) -> str:
+        """The bearer token."""
+
+
+def start_load(
+    profile: LoadProfile,
+    *,
+    host: str,
+    users: Sequence[PreparedUser] = (),
+    folder: Path,
+    admin_token: str = "",
+    seed: int | None = None,
+    progress: Callable[[str], None] = lambda _text: None,
+    allow_remote: bool = False,
+) -> LoadRun:
+    """Start load in a process of its own; return when its clock has started.
+
+    Args:
+        profile: how much, of what, for how long.
+        host: base URL of the gateway.
+        users: accounts prepared for the load; none: the generator registers a few through the API before it begins.
+        admin_token: token of an admin, for journeys of an admin.
+        folder: where rows, log and finally ``requests.parquet`` go; made when missing.
+        seed: instead of the profile's.
+        progress: told what is going on.
+        allow_remote: give load to a host other than this one. Say so only for a lab that is yours.
+
+    Raises:
+        UsageError: no such journey, or one that cannot be imported; a host that is not this machine.
+        MissingExtraError: Locust or pyarrow is not installed.
+        LoadError: the generator did not start; the message has its last words.
+    """
+    _check_host(host, allow_remote=allow_remote)
+    for module in ("locust", "pyarrow"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(module, "load")
+    if seed is not None:
+        profile = profile.model_copy(update={"seed": seed})
+    journey = find_journey(profile.journey)
+    progress(f"load: {profile.label}")
+    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()
+    (folder / LIVE_FILE).unlink(missing_ok=True)
+    with _specification(profile, host.rstrip("/"), journey, folder, _accounts(users, admin_token)) as specification:
+        process = GeneratorProcess(specification, folder / LOG_FILE)
+        run = LoadRun(profile, folder, process)
+        try:
+            import pyarrow  # noqa: F401  # needed at the end; imported while there is nothing to do but wait
+
+            run.wait_for_start()
+        except BaseException:
+            run.close()
+            raise
+    return run
+
+
+class LoadRun:
+    """Load that is being given, or has been. A context manager: leaving it stops the load and keeps the rows.
+
+    Made by :func:`start_load`. ``started`` is the unix time from which arrivals count, ``folder`` holds the run's
+    files, ``report`` is the generator's account of itself once it has ended.
+    """
+
+    def __init__(self, profile: LoadProfile, folder: Path, process: GeneratorProcess) -> None:
+        self.profile, self.folder, self.pid = profile, folder, process.pid
+        self.started = 0.0
+        self.report: GeneratorReport | None = None
+        self.requests = folder / FINAL_FILE
+        self._process = process
+        self._live = folder / LIVE_FILE
+        self._reader = RowReader(self._live)
+        self._closed = False
+        self._early_end = ""
+
+    # While it runs
+
+    @property
+    def running(self) -> bool:
+        """Whether the generator is alive and has not said that it is done."""
+        self._listen(0.0)
+        return not self._over
+
+    def rows(self) -> Columns:
+        """Return the rows so far, by column (see :class:`~cloudcart.load.rows.Row`), in the order in which they ended.
+
+        The lists grow with each call and are not to be changed. Reading is incremental, so calling often is cheap.
+        """
+        return self._reader.update()
+
+    def wait_for_start(self) -> None:
+        """Return when the clock of the load has started; see :func:`start_load`, which has waited already."""
+        self._listen_until(time.monotonic() + _START_DEADLINE, lambda: bool(self.started))
+        if not self.started:
+            raise LoadError(self._early_end or f"the load generator did not start within {_START_DEADLINE:g}s")
+
+    def wait_for_traffic(self, deadline: str | float = 15.0) -> None:
+        """Return as soon as a request was answered without error.
+
+        Raises:
+            LoadError: none was within ``deadline``, or the generator died; the message says what was seen last.
+        """
+        seconds = parse_duration(deadline)
+        until = time.monotonic() + seconds
+        while "" not in (errors := self.rows()["error"]):
+            if time.monotonic() > until or not self.running:
+                why = self._early_end or f"no request was answered within {seconds:g}s of load"
+                last = f"the last of {len(errors)} failed with: {errors[-1]}" if errors else "none ended at all"
+                raise LoadError(f"{why}; {last}; check that the shop is running")
+            self._listen(_LOOK)
+
+    def wait(self, seconds: str | float | None = None) -> None:
+        """Let load be given for ``seconds`` (or ``"5s"``) or until the profile is over, whichever comes first.
+
+        Raises:
+            LoadError: the generator died.
+        """
+        left = self.profile.duration + _DRAIN + _PATIENCE if seconds is None else parse_duration(seconds)
+        self._listen_until(time.monotonic() + left, lambda: False)
+        if self._early_end:
+            raise LoadError(self._early_end)
+
+    # Its end
+
+    def stop(self, drain: str | float = _DRAIN) -> Path:
+        """End the load and return the path of ``requests.parquet``. Calling it again returns the same.
+
+        Args:
+            drain: how long visits under way may take to end; what has no answer by then is a row with status 0.
+
+        Raises:
+            MissingExtraError: pyarrow is not installed; the rows stay in ``requests.tsv``.
+        """
+        if self._closed:
+            return self.requests
+        seconds = parse_duration(drain)
+        if self.running:
+            self._process.tell(stop=seconds)
+        self._listen_until(time.monotonic() + seconds + _PATIENCE, lambda: False)
+        if not self._over:
+            self._early_end = f"the load generator did not end within {seconds + _PATIENCE:g}s and was killed"
+        self.close()
+        self.rows()
+        write_parquet(self._live, self.requests, {"profile": self.profile.model_dump(mode="json"), **self.summary()})
+        self._live.unlink()
+        return self.requests
+
+    def close(self) -> None:
+        """End the generator at once, if it still runs; its rows so far stay in ``requests.tsv``. Idempotent."""
+        self._closed = True
+        self._process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self.close()
+
+    # What it says about itself; known after stop()
+
+    @property
+    def saturated(self) -> str | None:
+        """Why the generator was itself the bottleneck, or why it did not last; None if all was well."""
+        return self._early_end or (self.report.saturated if self.report is not None else None)
+
+    @property
+    def doubts(self) -> list[str]:
+        """Further reasons why this was not the load that was asked for, one sentence each."""
+        return self.report.doubts if self.report is not None else []
+
+    @property
+    def lateness(self) -> float | None:
+        """Seconds, at p99, by which visits began later than they were due; None for the closed model."""
+        return self.report.lateness_p99 if self.report is not None else None
+
+    def summary(self) -> dict[str, Any]:
+        """Return the generator's account of the run, for ``run.json``."""
+        account = self.report.as_dict() if self.report is not None else {}
+        return {"load": self.profile.label, **account, "saturated": self.saturated, "doubts": self.doubts}
+
+    # What the generator says
+
+    @property
+    def _over(self) -> bool:
+        return self._closed or self.report is not None or bool(self._early_end)
+
+    def _listen_until(self, until: float, enough: Callable[[], bool]) -> None:
+        while not self._over and not enough() and (left := until - time.monotonic()) > 0:
+            self._listen(left)
+
+    def _listen(self, seconds: float) -> None:
+        if self._over:
+            return
+        news = self._process.listen(seconds)
+        if news is None:
+            self._early_end = self._process.last_words()
+        for item in news or ():
+            self._take(item)
+
+    def _take(self, news: dict[str, Any]) -> None:
+        if "error" in news:
+            raise (UsageError if news["usage"] else LoadError)(news["error"])
+        self.started = news.get("started", self.started)
+        if "report" in news:
+            self.report = GeneratorReport(**news["report"])
+
+
+@contextlib.contextmanager
+def _specification(
+    profile: LoadProfile, host: str, journey: Path, folder: Path, secrets: Mapping[str, object]
+) -> Iterator[Path]:
+    """Write down what the generator is to do, for as long as it takes to read; tokens are for our own eyes only."""
+    accounts, specification = folder / "accounts.json", folder / "generator.json"
+    with open(accounts, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        json.dump(secrets, file)
+    places = {"journey": str(journey), "rows": str(folder / LIVE_FILE), "accounts": str(accounts)}
+    specification.write_text(json.dumps({"profile": profile.model_dump(mode="json"), "host": host, **places}))
+    try:
+        yield specification
+    finally:
+        accounts.unlink(missing_ok=True)
+        specification.unlink()
+
+
+def _accounts(users: Sequence[PreparedUser], admin_token: str) -> dict[str, object]:
+    return {"users": [(user.user_id, user.username, user.token) for user in users], "admin": admin_token}
+
+
+def _check_host(host: str, *, allow_remote: bool) -> None:
+    """Refuse what is no base URL, and what is not this machine unless that was said to be meant."""
+    url = urlsplit(host)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise UsageError(f"load goes to a base URL like http://127.0.0.1:3000, not {host!r}")
+    if not (allow_remote or _is_loopback(url.hostname)):
+        raise UsageError(
+            f"{url.hostname} is not this machine; allow_remote=True gives load to a lab elsewhere that is yours"
+        )
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
