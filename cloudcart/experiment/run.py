@@ -165,7 +165,9 @@ def _start(experiment: Experiment, lab: Lab, folder: Path, watcher: Watcher) -> 
         raise LoadError(f"{experiment.name} has no load, so there is nothing to measure; add a cloudcart_load marker")
     watcher(Progress("load", 0.0, experiment.load.duration))
     users = lab.prepare_users(experiment.load.users_needed)
-    load = start_load(experiment.load, host=lab.urls["gateway"], users=users, folder=folder)
+    load = start_load(
+        experiment.load, host=lab.urls["gateway"], users=users, admin_token=lab.token("admin"), folder=folder
+    )
     try:
         load.wait_for_traffic(_TRAFFIC_DEADLINE)
     except BaseException:

@@ -142,7 +142,9 @@ def cloudcart_load(cloudcart_lab: Lab, tmp_path: Path, request: pytest.FixtureRe
                 folder = tmp_path / f"load-{journey}"
                 folder.mkdir(exist_ok=True)
                 users = cloudcart_lab.prepare_users(values.users_needed)
-                load = start_load(values, host=cloudcart_lab.urls["gateway"], users=users, folder=folder)
+                token = cloudcart_lab.token("admin")
+                host = cloudcart_lab.urls["gateway"]
+                load = start_load(values, host=host, users=users, admin_token=token, folder=folder)
             return started.enter_context(load)
 
         yield factory
