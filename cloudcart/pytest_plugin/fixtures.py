@@ -136,7 +136,7 @@ def cloudcart_load(cloudcart_lab: Lab, tmp_path: Path, request: pytest.FixtureRe
     with ExitStack() as started:
 
         def factory(journey: str, **profile: Any) -> LoadRun:
-            profile = {"duration": "60s", "warmup": "0s", "seed": seed, **profile}
+            profile = {"seed": seed, **profile}
             with _clear_errors():
                 values = LoadProfile(journey=journey, **profile)
                 folder = tmp_path / f"load-{journey}"
