@@ -103,7 +103,7 @@ def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", wa
         watch.mark()
         scrapes = watch.scrapes
         record.save_table(signals_table(scrapes), "signals.parquet")
-        events.drain()
+        invariants = lab.check_invariants(events)  # waits until every event is handled
         record.save_events(events.published())
         evidence = Evidence(  # 9
             experiment=experiment,
@@ -113,7 +113,7 @@ def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", wa
             faults=course.injected,
             recovery=recovery,
             load_doubts=_load_doubts(load),
-            invariants=lab.check_invariants(),
+            invariants=invariants,
             prometheus=lab.urls.get("prometheus", ""),
             aborted=course.aborted,
             notes=notes,

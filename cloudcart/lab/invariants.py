@@ -1,8 +1,23 @@
-"""What must be true of the shop's data at any quiet moment, whatever went wrong before; checked, never assumed."""
+"""What must be true of the shop's data at any quiet moment, whatever went wrong before; checked, never assumed.
+
+Reads the tables of all services as the database's administrator, and the events that were published. A quiet moment is
+one in which no event waits: it is waited for, and without one the answer is inconclusive. Called at the end of a run.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, LiteralString, NamedTuple
+
+from cloudcart.events import Event, OrderStatusChanged
+
+_QUIET_DEADLINE: Final = 15.0
+_POLL: Final = 0.05
+_SHOWN: Final = 3  # violations named in a sentence
+
+Query = Callable[[LiteralString], list[tuple[Any, ...]]]
+"""Runs a statement and returns its rows."""
 
 
 class InvariantResult(NamedTuple):
@@ -11,3 +26,120 @@ class InvariantResult(NamedTuple):
     name: str
     verdict: str
     detail: str
+
+
+_STOCK: Final = """
+SELECT product.id, product.stock, coalesce(sum(ledger.change), 0)
+FROM products.products product LEFT JOIN products.stock_ledger ledger ON ledger.product_id = product.id
+GROUP BY product.id, product.stock HAVING product.stock < 0 OR product.stock <> coalesce(sum(ledger.change), 0)
+"""
+_SOLD: Final = """
+SELECT item.order_id, item.product_id, item.wanted, coalesce(-sold.change, 0)
+FROM (
+    SELECT order_id, product_id, CASE WHEN status IN ('confirmed', 'shipped', 'delivered') THEN sum(quantity) ELSE 0 END
+        AS wanted
+    FROM orders.order_items JOIN orders.orders ON orders.orders.id = order_id GROUP BY order_id, product_id, status
+) item LEFT JOIN (
+    SELECT order_id, product_id, sum(change) AS change FROM products.stock_ledger
+    WHERE order_id IS NOT NULL GROUP BY order_id, product_id
+) sold USING (order_id, product_id)
+WHERE item.wanted <> coalesce(-sold.change, 0)
+    AND NOT EXISTS (  -- taken for a payment under way or given up: the sweeper decides, so it is not quiet yet
+        SELECT FROM products.stock_holds hold WHERE hold.order_id = item.order_id AND hold.state = 'taken'
+            AND item.wanted = 0
+    )
+"""
+_PAYMENTS: Final = """
+SELECT orders.id, orders.status, orders.total_amount, payment.amount
+FROM orders.orders orders LEFT JOIN orders.payments payment ON payment.order_id = orders.id
+WHERE (orders.status IN ('confirmed', 'shipped', 'delivered', 'returned') AND payment.amount IS DISTINCT FROM total_amount)
+   OR (orders.status = 'awaiting_payment' AND payment.amount IS NOT NULL)
+"""
+_STATUSES: Final = "SELECT id, status FROM orders.orders"
+_HANDLED: Final = "SELECT event_id FROM notifications.inbox"
+_WATERMARK: Final = "SELECT max(at) FROM notifications.inbox_watermark"
+_WAITING: Final = """
+SELECT (SELECT count(*) FROM users.outbox) + (SELECT count(*) FROM products.outbox) + (SELECT count(*) FROM orders.outbox)
+"""
+
+
+def check_invariants(query: Query, published: Callable[[], Sequence[Event]]) -> list[InvariantResult]:
+    """Wait for a quiet moment and check every invariant.
+
+    Args:
+        query: runs a statement as the database's administrator.
+        published: returns all events that were published since the shop was last reset.
+    """
+    if waiting := _wait_until_quiet(query, published):
+        return [InvariantResult("quiet", "inconclusive", f"{waiting}, {_QUIET_DEADLINE:g} s after the load ended")]
+    events = _once(query, published())
+    return [
+        _result("stock adds up", _stock(query), "initial stock and every change of it come to the stock, never below zero"),
+        _result("every paid order was paid once", _payments(query), "each has one payment of its total"),
+        _result("every change has one event, in order", _life_cycles(query, events), f"{len(events)} events"),
+        _result("every event was handled once", _handled(query, events), "none is missing in the worker's inbox"),
+    ]
+
+
+def _result(name: str, violations: Iterable[str], detail: str) -> InvariantResult:
+    found = list(violations)
+    if not found:
+        return InvariantResult(name, "pass", detail)
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return InvariantResult(name, "fail", "; ".join(found[:_SHOWN]) + more)
+
+
+def _wait_until_quiet(query: Query, published: Callable[[], Sequence[Event]]) -> str:
+    """Return what is still under way at the deadline; empty as soon as nothing is."""
+    deadline = time.monotonic() + _QUIET_DEADLINE
+    while True:
+        waiting = query(_WAITING)[0][0]
+        behind = 0 if waiting else len(_unhandled(query, _once(query, published())))
+        if not waiting and not behind:
+            return ""
+        if time.monotonic() > deadline:
+            return f"{waiting} events waited in an outbox" if waiting else ""
+        time.sleep(_POLL)
+
+
+def _once(query: Query, events: Sequence[Event]) -> list[Event]:
+    """Return the events since the last reset, each once: delivery is at least once, so an id may come again."""
+    watermark = query(_WATERMARK)[0][0]
+    known = {event.event_id: event for event in reversed(events) if watermark is None or event.occurred_at >= watermark}
+    return list(reversed(known.values()))
+
+
+def _stock(query: Query) -> Iterable[str]:
+    for product, stock, sum_of_changes in query(_STOCK):
+        yield f"product {product} has a stock of {stock}, its changes come to {sum_of_changes}"
+    for order, product, wanted, sold in query(_SOLD):
+        yield f"order {order} holds {sold} of product {product}, should hold {wanted}"
+
+
+def _payments(query: Query) -> Iterable[str]:
+    for order, status, total, paid in query(_PAYMENTS):
+        yield f"order {order} is {status}, its total {total}, paid {paid if paid is not None else 'nothing'}"
+
+
+def _life_cycles(query: Query, events: Sequence[Event]) -> Iterable[str]:
+    """Follow each order through its events: they must form a chain without gaps that ends at its status."""
+    status_after = dict.fromkeys((order for order, _ in query(_STATUSES)), "awaiting_payment")
+    for event in events:
+        if isinstance(event, OrderStatusChanged):
+            before = status_after.get(event.order_id)
+            if event.old_status != before:
+                yield f"order {event.order_id} went from {event.old_status}, but was {before}"
+            status_after[event.order_id] = event.new_status
+    for order, status in query(_STATUSES):
+        if status_after.get(order) != status:
+            yield f"order {order} is {status}, by its events {status_after.get(order)}"
+
+
+def _handled(query: Query, events: Sequence[Event]) -> Iterable[str]:
+    for event in _unhandled(query, events):
+        yield f"{event.topic} {event.event_id} was published and not handled"
+
+
+def _unhandled(query: Query, events: Sequence[Event]) -> list[Event]:
+    handled = {event_id for (event_id,) in query(_HANDLED)}
+    return [event for event in events if event.event_id not in handled]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cloudcart.chaos.client import ControlPlane
     from cloudcart.faults import Fault
     from cloudcart.lab.event_tap import EventTap
+    from cloudcart.lab.invariants import InvariantResult
     from cloudcart.settings import Settings
     from cloudcart.signals import Scrape, Scraper, Signals, Window
 
@@ -243,6 +244,25 @@ class Lab:
         from cloudcart.lab.event_tap import EventTap
 
         return EventTap(self.settings.stores.kafka)
+
+    def check_invariants(self, tap: EventTap) -> list[InvariantResult]:
+        """Wait until no event is under way and check what must be true of the data (:mod:`cloudcart.lab.invariants`).
+
+        Args:
+            tap: has collected what was published since the last reset.
+
+        Raises:
+            LabError: the database does not answer.
+        """
+        import psycopg
+
+        from cloudcart.lab.invariants import check_invariants
+
+        try:
+            with psycopg.connect(self._made["database"], autocommit=True) as connection:
+                return check_invariants(lambda statement: connection.execute(statement).fetchall(), tap.events)
+        except psycopg.Error as error:
+            raise LabError(f"the invariants cannot be checked: {error}; 'cloudcart status' shows the lab") from None
 
     def mark(self) -> None:
         """Read every service's metrics now, so that :meth:`signals` knows this moment exactly."""
