@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from cloudcart.events import Event, encode
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 _QUEUED: Final = 1000
 _PAUSE: Final = 1.0  # seconds until the next attempt to reach the broker
 _log = logging.getLogger(__name__)
-
-Send = Callable[[str, bytes, bytes], Awaitable[None]]
-"""Sends (topic, key, value) and returns when the broker has it."""
 
 
 class Publisher:
@@ -66,9 +63,8 @@ class Publisher:
                 await asyncio.sleep(self._pause)
 
     async def _drain(self) -> None:
-        from aiokafka import AIOKafkaProducer
-
-        producer: AIOKafkaProducer = AIOKafkaProducer(
+        aiokafka = await asyncio.to_thread(import_module, "aiokafka")  # a third of a second, where nobody did it before
+        producer: AIOKafkaProducer = aiokafka.AIOKafkaProducer(
             bootstrap_servers=self._bootstrap, request_timeout_ms=5000, retry_backoff_ms=200
         )
         try:
