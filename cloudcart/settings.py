@@ -106,6 +106,7 @@ class Products(_Section):
     """Product service."""
 
     low_stock: int = Field(10, ge=0, description="at or below this stock an alert is published")
+    hold: Duration = Field(30.0, description="stock taken for an order that is not confirmed by then is released")
 
 
 class Orders(_Section):

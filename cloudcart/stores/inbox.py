@@ -7,12 +7,14 @@ that occurred before it speak of rows that are gone, and are ignored. Used by th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, text
 
 from cloudcart.events import Event
 from cloudcart.stores.database import Session
+
+E = TypeVar("E", bound=Event)
 
 _ADMIT: Final = """
 INSERT INTO inbox (event_id)
@@ -36,7 +38,7 @@ def inbox_tables(metadata: MetaData) -> None:
     Table("inbox_watermark", metadata, Column("at", DateTime(timezone=True), primary_key=True))
 
 
-async def admit(session: Session, events: Sequence[Event]) -> list[Event]:
+async def admit(session: Session, events: Sequence[E]) -> list[E]:
     """Return those of ``events`` that are new, in their order, and note them as handled in this transaction."""
     rows = await session.rows(_ADMIT, ([each.event_id for each in events], [each.occurred_at for each in events]))
     fresh = {row["event_id"] for row in rows}

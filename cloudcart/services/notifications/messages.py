@@ -1,32 +1,30 @@
-"""What an event means to a user, in a sentence; events that concern nobody in particular give none."""
+"""What a user is told about an event: one sentence per event type, in one table.
+
+Pure functions. An event that is nobody's business (stock, faults, rate limits) is told to no user; it is only logged.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from cloudcart.events import Event, OrderCreated, OrderPaymentConfirmed, OrderStatusChanged, UserCreated
 
+_SENTENCES: Final[Mapping[str, Callable[[Any], str]]] = {
+    UserCreated.topic: lambda event: f"Welcome to CloudCart, {event.username}.",
+    OrderCreated.topic: lambda event: f"We have your order {event.order_id} over {event.total_amount}.",
+    OrderPaymentConfirmed.topic: lambda event: f"You paid {event.amount} for order {event.order_id}.",
+    OrderStatusChanged.topic: lambda event: f"Order {event.order_id}: {event.message}",
+}
+_ENVELOPE: Final = frozenset({"event_id", "event_type", "schema_version", "occurred_at", "service", "trace_id"})
 
-class Notice(NamedTuple):
-    """A notification before it is stored."""
 
-    user_id: int
-    kind: str
-    message: str
-    order_id: int | None = None
+def sentence_for(event: Event) -> str | None:
+    """Return what the user in ``event.user_id`` is told; None if this kind of event is told to nobody."""
+    sentence = _SENTENCES.get(event.topic)
+    return sentence(event) if sentence else None
 
 
-def notice_of(event: Event) -> Notice | None:
-    """Return what ``event`` tells a user, if it concerns one."""
-    match event:
-        case UserCreated():
-            return Notice(event.user_id, event.topic, f"Welcome, {event.username}!")
-        case OrderCreated():
-            message = f"Order {event.order_id} over {event.total_amount:.2f} awaits your payment."
-        case OrderPaymentConfirmed():
-            message = f"We received {event.amount:.2f} for order {event.order_id}."
-        case OrderStatusChanged():
-            message = f"Order {event.order_id} is now {event.new_status.replace('_', ' ')}."
-        case _:
-            return None
-    return Notice(event.user_id, event.topic, message, event.order_id)
+def details_of(event: Event) -> dict[str, Any]:
+    """Return the event's own fields, without the envelope, as JSON values."""
+    return event.model_dump(mode="json", exclude=set(_ENVELOPE))

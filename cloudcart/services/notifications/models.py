@@ -1,21 +1,30 @@
-"""A notification as clients see it."""
+"""What clients of the notification worker, and the order service, send and get."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
 
 class Notification(BaseModel):
-    """Something that a user should know; ``kind`` is the topic of the event behind it."""
+    """Something that a user is told."""
 
     id: int
-    kind: str
+    user_id: int
+    event_type: str
     message: str
-    order_id: int | None
+    details: dict[str, Any]
+    occurred_at: datetime
     created_at: datetime
+
+
+class Delivery(BaseModel):
+    """An event that the order service hands over directly."""
+
+    topic: str
+    event: dict[str, Any]
 
 
 NOTIFICATION_LIST: Final = TypeAdapter(list[Notification])

@@ -1,120 +1,192 @@
-"""What becomes of consumed messages: each event once in effect, what cannot be read to its dead-letter topic.
+"""Handles every event of the shop once in effect: logs it, stores what users are told, sets aside the unreadable.
 
-Called by the consumer with batches, and by the internal route with single events. All of a batch happens in one
-transaction; offsets are committed afterwards, so a crash repeats messages, and the inbox makes repeats harmless.
+A batch is one transaction with the inbox; its offsets are committed afterwards (``stores.consumer``), so a crash
+repeats deliveries, not effects. Called by the consumer and, for one event, by the internal route.
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-import structlog
+import psycopg
 from prometheus_client import Counter
 
-from cloudcart.events import EVENTS, Event, decode
-from cloudcart.services.notifications.messages import notice_of
-from cloudcart.services.notifications.streams import Streams
+from cloudcart.events import Event, decode
+from cloudcart.exceptions import StoreError
+from cloudcart.services.answers import Page
+from cloudcart.services.notifications.messages import details_of, sentence_for
+from cloudcart.services.notifications.models import Notification
+from cloudcart.services.notifications.stream import Listeners
 from cloudcart.stores.consumer import Record
-from cloudcart.stores.database import Database, Row
+from cloudcart.stores.database import Database, Row, Session
 from cloudcart.stores.inbox import MOVE_WATERMARK, admit
 from cloudcart.stores.publisher import Message, Publisher
 from cloudcart.telemetry.metrics import DurationHistogram, Telemetry
 
-DEAD_LETTERS: Final = ".dlq"
-
 _STORE: Final = """
-INSERT INTO notifications (user_id, kind, message, order_id)
-SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::int[])
-RETURNING id, user_id, kind, message, order_id, created_at
+INSERT INTO notifications (user_id, event_id, event_type, message, details, occurred_at)
+SELECT * FROM unnest(%s::int[], %s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamptz[])
+RETURNING *
 """
+_LIST: Final = "SELECT * FROM notifications WHERE user_id = %s ORDER BY id DESC LIMIT %s OFFSET %s"
+_COUNT: Final = "SELECT count(*) AS total FROM notifications WHERE user_id = %s"
+_AFTER: Final = "SELECT * FROM notifications WHERE user_id = %s AND id > %s ORDER BY id LIMIT 500"
+_EMPTY: Final = "TRUNCATE inbox, inbox_watermark, notifications"
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Unreadable(NamedTuple):
+    """A message that cannot be handled, ever, and why."""
+
+    record: Record
+    error: str
 
 
 class Worker:
-    """Handles batches of messages.
+    """The consumer of all topics.
 
     Args:
         database: the worker's own.
-        publisher: for dead letters.
-        streams: told of each new notification.
-        telemetry: where outcomes and end-to-end times are counted.
+        publisher: where dead letters go.
+        listeners: clients that listen live.
+        telemetry: where events are counted.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, streams: Streams, telemetry: Telemetry) -> None:
+    def __init__(self, database: Database, publisher: Publisher, listeners: Listeners, telemetry: Telemetry) -> None:
         self._database = database
         self._publisher = publisher
-        self._streams = streams
-        self._log = structlog.get_logger()
+        self._listeners = listeners
         self._consumed = Counter(
-            "kafka_events_consumed_total",
-            "Messages by what became of them: handled, repeated (or from before a reset), dead.",
-            ["topic", "outcome"],
-            registry=telemetry.registry,
+            "kafka_events_consumed_total", "Events handled.", ["topic", "outcome"], registry=telemetry.registry
         )
         self._end_to_end = DurationHistogram(
             "event_end_to_end_seconds",
-            "From an event's moment to its effect.",
+            "From an event's occurrence to its effect.",
             registry=telemetry.registry,
             labels=("topic",),
         )
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Handle a batch, all or nothing.
+        """Handle messages, all or none.
 
         Raises:
-            StoreError: PostgreSQL or Kafka is not there; nothing happened, try again.
-            OutcomeUnknownError: PostgreSQL broke off during the commit; trying again is harmless.
+            StoreError: PostgreSQL, or Kafka for a dead letter, is not there; hand them over again.
         """
-        events = []
+        readable: list[tuple[Record, Event]] = []
+        unreadable: list[Unreadable] = []
         for record in records:
             try:
-                events.append(decode(record.topic, record.value or b""))
+                readable.append((record, decode(record.topic, record.value or b"")))
             except ValueError as error:
-                await self._bury(record, str(error))
-        if events:
-            await self.handle_events(events)
+                unreadable.append(Unreadable(record, str(error)))
+        unreadable += await self._store_readable(readable)
+        await self._set_aside(unreadable)
 
-    async def handle_events(self, events: Sequence[Event]) -> None:
-        """Handle decoded events, all or nothing; raises as :meth:`handle`."""
-        async with self._database.transaction() as session:
-            fresh = await admit(session, events)
-            notices = [notice for event in fresh if (notice := notice_of(event))]
-            stored: list[Row] = []
-            if notices:
-                stored = await session.rows(_STORE, tuple(map(list, zip(*notices, strict=True))))
-        self._account(events, fresh)
-        for row in stored:
-            self._streams.send(row)
+    async def handle_event(self, topic: str, payload: bytes) -> None:
+        """Handle one event that was handed over directly.
+
+        Raises:
+            ValueError: it cannot be read.
+            StoreError: PostgreSQL is not there.
+        """
+        await self._store([decode(topic, payload)])
+
+    async def page(self, user_id: int, page: Page) -> tuple[list[Row], int]:
+        """Return one page of a user's notifications, newest first, and how many there are."""
+        async with self._database.session() as session:
+            rows = await session.rows(_LIST, (user_id, page.limit, page.offset))
+            counted = await session.row(_COUNT, (user_id,))
+        return rows, counted["total"] if counted else 0
+
+    async def after(self, user_id: int, last_id: int) -> list[Notification]:
+        """Return a user's notifications after one that was seen, oldest first."""
+        async with self._database.session() as session:
+            return [Notification.model_validate(row) for row in await session.rows(_AFTER, (user_id, last_id))]
 
     async def reset(self) -> None:
-        """Forget everything; events from before this moment are ignored when they arrive."""
+        """Forget everything; events that occurred before now are ignored when they come (lab only)."""
         async with self._database.transaction() as session:
-            await session.run("TRUNCATE notifications, inbox")
+            await session.run(_EMPTY)
             await session.run(MOVE_WATERMARK)
 
+    async def _store_readable(self, readable: Sequence[tuple[Record, Event]]) -> list[Unreadable]:
+        """Store a batch together; if PostgreSQL refuses its data, one by one, to find and return the culprits."""
+        try:
+            await self._store([event for _, event in readable])
+            return []
+        except psycopg.Error:
+            culprits = []
+        for record, event in readable:
+            try:
+                await self._store([event])
+            except psycopg.Error as error:
+                culprits.append(
+                    Unreadable(record, f"{record.topic}: the data cannot be stored ({type(error).__name__})")
+                )
+        return culprits
+
+    async def _store(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        async with self._database.transaction() as session:
+            fresh = await admit(session, events)
+            rows = await _add_notifications(session, fresh)
+        self._account(events, fresh)
+        for row in rows:
+            self._listeners.send(Notification.model_validate(row))
+
     def _account(self, events: Sequence[Event], fresh: Sequence[Event]) -> None:
-        now = datetime.now(UTC)
-        new = {event.event_id for event in fresh}
-        for event in events:
-            outcome = "handled" if event.event_id in new else "repeated"
-            self._consumed.labels(event.topic, outcome).inc()
+        now = time.time()
         for event in fresh:
-            self._end_to_end.labels(event.topic).observe(max(0.0, (now - event.occurred_at).total_seconds()))
-            self._log.info("event", **event.model_dump(mode="json"))
+            self._consumed.labels(event.topic, "handled").inc()
+            self._end_to_end.labels(event.topic).observe(max(0.0, now - event.occurred_at.timestamp()))
+            _LOG.info("event", extra={"event_type": event.topic, "event_details": event.model_dump(mode="json")})
+        handled = {event.event_id for event in fresh}
+        for event in events:
+            if event.event_id not in handled:
+                self._consumed.labels(event.topic, "ignored").inc()
 
-    async def _bury(self, record: Record, error: str) -> None:
-        """Put a message that is no event aside, as it was, where somebody can look at it."""
-        headers = {
-            "error": error[:500],
-            "topic": record.topic,
-            "partition": str(record.partition),
-            "offset": str(record.offset),
-        }
-        await self._publisher.publish([Message(record.topic + DEAD_LETTERS, record.key, record.value or b"", headers)])
-        self._consumed.labels(record.topic, "dead").inc()
-        self._log.warning("message is no event", **headers)
+    async def _set_aside(self, unreadable: Sequence[Unreadable]) -> None:
+        """Put messages on their dead-letter topics: the original bytes, with where they were and why in headers.
+
+        Raises:
+            StoreError: Kafka did not confirm.
+        """
+        if not unreadable:
+            return
+        if not all(await self._publisher.publish([_dead_letter(each) for each in unreadable])):
+            raise StoreError("Kafka did not confirm a dead letter")
+        for record, error in unreadable:
+            self._consumed.labels(record.topic, "dead_letter").inc()
+            _LOG.warning("%s[%d]@%d was set aside: %s", record.topic, record.partition, record.offset, error)
 
 
-TOPICS: Final = tuple(EVENTS)
-"""What the worker consumes: everything."""
+async def _add_notifications(session: Session, events: Sequence[Event]) -> list[Row]:
+    rows = [
+        (
+            getattr(event, "user_id"),  # noqa: B009  # only those with a sentence have it, which types cannot tell
+            event.event_id,
+            event.topic,
+            sentence,
+            json.dumps(details_of(event)),
+            event.occurred_at,
+        )
+        for event in events
+        if (sentence := sentence_for(event))
+    ]
+    return await session.rows(_STORE, tuple(map(list, zip(*rows, strict=True)))) if rows else []
+
+
+def _dead_letter(unreadable: Unreadable) -> Message:
+    record, error = unreadable
+    headers = {
+        "error": error.encode("ascii", "replace").decode()[:500],
+        "topic": record.topic,
+        "partition": str(record.partition),
+        "offset": str(record.offset),
+    }
+    return Message(f"{record.topic}.dlq", record.key, record.value or b"", headers)

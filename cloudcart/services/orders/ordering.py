@@ -1,0 +1,185 @@
+"""Orders coming into being and being looked at.
+
+The routes call it. Prices come from the catalogue, never from the client; no stock is taken yet. Not here: what becomes
+of an order later (``services.orders.moving``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+from cloudcart.events import OrderCreated, OrderLine
+from cloudcart.exceptions import AnsweredMeanwhileError, RefusedError
+from cloudcart.services.answers import Page
+from cloudcart.services.orders.idempotency import Answer, RequestKey
+from cloudcart.services.orders.metrics import OrderMetrics
+from cloudcart.services.orders.models import NewLine, NewOrder, Order
+from cloudcart.services.orders.notifying import Notifier
+from cloudcart.services.orders.products_client import Priced, ProductsClient
+from cloudcart.services.orders.states import OPEN
+from cloudcart.services.service import trace_id
+from cloudcart.stores.database import Database, Row
+from cloudcart.stores.outbox import Outbox
+
+_LARGEST_TOTAL: Final = Decimal("99999999.99")  # of the column
+
+_INSERT: Final = """
+WITH placed AS (
+    INSERT INTO orders (user_id, total_amount) VALUES (%(user_id)s, %(total)s) RETURNING *
+), lines AS (
+    INSERT INTO order_items (order_id, product_id, product_name, quantity, price)
+    SELECT placed.id, line.* FROM placed, unnest(
+        %(product_ids)s::int[], %(names)s::text[], %(quantities)s::int[], %(prices)s::numeric[]
+    ) AS line
+    RETURNING *
+)
+SELECT placed.*, (SELECT json_agg(lines ORDER BY lines.id) FROM lines) AS items FROM placed
+"""
+WITH_ITEMS: Final = """
+SELECT orders.*, (
+    SELECT json_agg(item ORDER BY item.id) FROM order_items AS item WHERE item.order_id = orders.id
+) AS items
+"""
+_BY_ID: Final = f"{WITH_ITEMS} FROM orders WHERE id = %s"
+_MATCHING: Final = """
+FROM orders
+WHERE (%(user_id)s::int IS NULL OR user_id = %(user_id)s) AND (%(status)s::text IS NULL OR status = %(status)s)
+"""
+_LIST: Final = f"{WITH_ITEMS} {_MATCHING} ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s"
+_COUNT: Final = f"SELECT count(*) AS total {_MATCHING}"
+_COUNT_OPEN: Final = """
+SELECT count(DISTINCT orders.id) AS total FROM orders JOIN order_items ON order_id = orders.id
+WHERE product_id = %s AND status = ANY(%s)
+"""
+_BY_STATUS: Final = "SELECT status, count(*) AS total FROM orders GROUP BY status"
+# Ids go on counting after a reset: an event of an order that is gone can then never meet another order.
+_EMPTY: Final = "TRUNCATE idempotency_keys, orders, order_items, payments, outbox"
+
+
+class Ordering:
+    """Accepts and shows orders.
+
+    Args:
+        database: the order service's own.
+        outbox: of the order service.
+        products: the product service.
+        notifier: tells the worker directly, where the settings want that.
+        metrics: of the order service.
+    """
+
+    def __init__(
+        self, database: Database, outbox: Outbox, products: ProductsClient, notifier: Notifier, metrics: OrderMetrics
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._products = products
+        self._notifier = notifier
+        self._metrics = metrics
+
+    async def create(self, user_id: int, new: NewOrder, key: RequestKey) -> Answer:
+        """Accept an order; the same key and body give the same order.
+
+        Raises:
+            RefusedError: 422, an unknown product or too large a sum; 502, 503 or 504, the product service does not
+                answer.
+        """
+        if earlier := await key.earlier_answer(self._database):
+            return earlier
+        priced = await self._products.prices([line.product_id for line in new.items])
+        total = _total(new.items, priced)
+        try:
+            return await self._insert(user_id, new.items, priced, total, key)
+        except AnsweredMeanwhileError:
+            earlier = await key.earlier_answer(self._database)
+            assert earlier is not None, "the other request has committed, or this one would still wait for it"
+            return earlier
+
+    async def get(self, order_id: int) -> Row:
+        """Return an order, or 404."""
+        async with self._database.session() as session:
+            row = await session.row(_BY_ID, (order_id,))
+        if row is None:
+            raise RefusedError(404, "there is no such order")
+        return row
+
+    async def page(self, page: Page, user_id: int | None, status: str | None) -> tuple[list[Row], int]:
+        """Return one page of the orders that match, newest first, and how many match in all."""
+        wanted = {"user_id": user_id, "status": status, "limit": page.limit, "offset": page.offset}
+        async with self._database.session() as session:
+            rows = await session.rows(_LIST, wanted)
+            if page.offset == 0 and len(rows) < page.limit:
+                return rows, len(rows)
+            counted = await session.row(_COUNT, wanted)
+        return rows, counted["total"] if counted else 0
+
+    async def count_open(self, product_id: int) -> int:
+        """Return how many open orders have a product."""
+        async with self._database.session() as session:
+            row = await session.row(_COUNT_OPEN, (product_id, [*map(str, OPEN)]))
+        return row["total"] if row else 0
+
+    async def count_by_status(self) -> dict[str, int]:
+        """Return how many orders have each status."""
+        async with self._database.session() as session:
+            return {row["status"]: row["total"] for row in await session.rows(_BY_STATUS)}
+
+    async def reset(self) -> None:
+        """Forget all orders (lab only)."""
+        async with self._database.session() as session:
+            await session.run(_EMPTY)
+
+    async def _insert(
+        self, user_id: int, lines: Sequence[NewLine], priced: Mapping[int, Priced], total: Decimal, key: RequestKey
+    ) -> Answer:
+        names = [priced[line.product_id].name for line in lines]
+        prices = [priced[line.product_id].price for line in lines]
+        parameters = {
+            "user_id": user_id,
+            "total": total,
+            "product_ids": [line.product_id for line in lines],
+            "names": names,
+            "quantities": [line.quantity for line in lines],
+            "prices": prices,
+        }
+        async with self._outbox.unit_of_work() as work:
+            row = await work.row(_INSERT, parameters)
+            assert row is not None
+            answer = Answer(201, Order.model_validate(row).model_dump_json().encode())
+            await key.keep(work, answer)
+            items = tuple(
+                OrderLine(product_id=line.product_id, product_name=name, quantity=line.quantity, price=price)
+                for line, name, price in zip(lines, names, prices, strict=True)
+            )
+            created = OrderCreated(
+                service="orders",
+                trace_id=trace_id(),
+                order_id=row["id"],
+                user_id=user_id,
+                total_amount=total,
+                items=items,
+            )
+            work.publish(created)
+        self._metrics.count(work.events)
+        await self._notifier.tell(work.events)
+        return answer
+
+
+def _total(lines: Sequence[NewLine], priced: Mapping[int, Priced]) -> Decimal:
+    """Return the sum of all lines.
+
+    Raises:
+        RefusedError: 422, an unknown product, or a sum that no order may have.
+    """
+    total = Decimal(0)
+    for number, line in enumerate(lines):
+        product = priced.get(line.product_id)
+        if product is None:
+            field = f"items.{number}.product_id"
+            error = f"there is no product {line.product_id}"
+            raise RefusedError(422, f"{field}: {error}", errors=[{"field": field, "message": error}])
+        total += product.price * line.quantity
+    if total > _LARGEST_TOTAL:
+        raise RefusedError(422, f"items: an order may cost {_LARGEST_TOTAL} at most; split it")
+    return total

@@ -1,0 +1,75 @@
+"""Password hashes (bcrypt), computed in threads, so that the event loop goes on meanwhile.
+
+A wrong user name costs the same time as a wrong password: :meth:`Passwords.matches` hashes in either case. Used by the
+accounts only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import bcrypt
+
+from cloudcart.telemetry.metrics import DurationHistogram, Telemetry
+
+T = TypeVar("T")
+
+_THREADS: Final = 2  # a hash is 50 ms of CPU; more would only take it away from requests
+
+
+class Passwords:
+    """Hashes and checks.
+
+    Args:
+        rounds: bcrypt's work factor; each step doubles the time.
+        telemetry: where the time that hashing takes is counted.
+    """
+
+    def __init__(self, rounds: int, telemetry: Telemetry) -> None:
+        self._rounds = rounds
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bcrypt")
+        self._nobody: bytes | None = None
+        self._known: dict[str, str] = {}
+        self._durations = DurationHistogram(
+            "password_hashing_duration_seconds", "Time of one bcrypt hash.", registry=telemetry.registry
+        )
+
+    async def hash(self, password: str) -> str:
+        """Return a hash of ``password``, with a salt of its own."""
+        return (await self._in_thread(lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt(self._rounds)))).decode()
+
+    async def hash_once(self, password: str) -> str:
+        """Return the hash of a password that this process is asked for again and again (the seed's)."""
+        known = self._known.get(password)
+        if known is None:
+            known = self._known[password] = await self.hash(password)
+        return known
+
+    async def matches(self, password: str, password_hash: str | None) -> bool:
+        """Say whether ``password`` has this hash; takes as long, and says no, if there is no hash to compare with."""
+        given = password.encode()[:72]  # bcrypt looks at no more, and refuses more
+        expected = password_hash.encode() if password_hash else await self._hash_of_nobody()
+        matching = await self._in_thread(lambda: bcrypt.checkpw(given, expected))
+        return matching and password_hash is not None
+
+    async def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _hash_of_nobody(self) -> bytes:
+        if self._nobody is None:
+            self._nobody = (await self.hash("nobody has this password")).encode()
+        return self._nobody
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        def timed() -> tuple[T, float]:
+            begun = time.perf_counter()
+            return work(), time.perf_counter() - begun
+
+        result, seconds = await asyncio.get_running_loop().run_in_executor(self._threads, timed)
+        self._durations.observe(seconds)
+        return result
