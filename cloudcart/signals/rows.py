@@ -81,6 +81,10 @@ class RowsSource:
             return self._share(golden, window, route, requests)
         return self._latency(golden, window, route, requests)
 
+    def extent(self) -> tuple[float, float] | None:
+        """Return when the first request was due and the last one ended; None without rows."""
+        return (self._due[0], max(self._done)) if self._due else None
+
     def latencies(self, window: Window, route: str | None = None) -> list[float]:
         """Return the latencies in seconds of the requests due in ``window``, in the order in which they were due."""
         return [self._done[i] - self._start[i] for i in self._select(window, route)]
