@@ -23,7 +23,7 @@ it likes if that fails. The control plane holds the request for ``settings.chaos
 POLL_PATH: Final = "/internal/chaos/poll"
 _NOTHING_KNOWN: Final = -1
 _FIRST_PAUSE: Final = 0.05  # seconds between attempts while the control plane does not answer; doubles
-_LONGEST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 0.2
 _log = logging.getLogger(__name__)
 
 

@@ -69,6 +69,11 @@ class ControlPlane:
         shown: list[dict[str, Any]] = self._request("GET", _ADDRESS).json()
         return shown
 
+    def targets(self) -> list[dict[str, Any]]:
+        """Return every process that is connected: service, replica, and the routes that a fault may name."""
+        shown: list[dict[str, Any]] = self._request("GET", "/chaos/targets").json()
+        return shown
+
     def close(self) -> None:
         """Close the connection; the faults stay."""
         self._client.close()

@@ -188,6 +188,19 @@ def test_a_route_that_no_replica_has_is_refused_with_the_one_that_was_meant() ->
     with_plane(test, configuration=quick_poll())
 
 
+def test_what_is_connected() -> None:
+    async def test(http: httpx.AsyncClient) -> None:
+        assert (await http.get("/chaos/targets")).json() == []
+        await poll(http, routes=["/products"])
+        await poll(http, replica=1)
+        assert (await http.get("/chaos/targets")).json() == [
+            {"service": "products", "replica": 0, "routes": ["/products"]},
+            {"service": "products", "replica": 1, "routes": []},
+        ]
+
+    with_plane(test, configuration=quick_poll())
+
+
 def quick_poll() -> Settings:
     """Settings with which a poll returns at once and nobody counts as live for long."""
     return LAB.with_overrides({"chaos.poll": "1ms"})

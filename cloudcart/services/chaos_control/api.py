@@ -82,6 +82,12 @@ def _faults(access: Access) -> APIRouter:
         """Every kind of fault with its parameters as JSON Schema."""
         return Answer(catalogue())
 
+    @router.get("/targets")
+    async def targets(ledger: TheLedger) -> Response:
+        """Every process that is connected now, with the routes that a fault may name."""
+        live = sorted(ledger.connected(), key=lambda poller: poller.name)
+        return Answer([{"service": p.service, "replica": p.replica, "routes": p.routes} for p in live])
+
     return router
 
 

@@ -188,6 +188,10 @@ class Ledger:
         self._expire()
         return (entry for entry in list(self._all.values()) if entry.state == "active")
 
+    def connected(self) -> Iterator[Poller]:
+        """Yield the processes that poll now."""
+        return self._pollers.live()
+
     def targets(self, entry: Injected) -> tuple[list[str], list[str]]:
         """Return which live targets have taken over the present state of a fault, and which have not yet."""
         aimed = [poller for poller in self._pollers.live() if entry.aims_at(poller)]

@@ -69,6 +69,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "/api/chaos/faults": _at("chaos", GET=ADMIN, POST=ADMIN, DELETE=ADMIN),
         "/api/chaos/faults/{id}": _at("chaos", GET=ADMIN, PATCH=ADMIN, DELETE=ADMIN),
         "/api/chaos/catalogue": _at("chaos", GET=ADMIN),
+        "/api/chaos/targets": _at("chaos", GET=ADMIN),
     }
 )
 """Route template to endpoint."""
