@@ -12,7 +12,7 @@ import click
 
 from cloudcart.cli.completion import kinds, offer, targets
 from cloudcart.cli.options import as_pairs, json_option, name_option
-from cloudcart.cli.output import emit_json, escape, plain_table, show
+from cloudcart.cli.output import emit_json, escape, note, plain_table, show
 from cloudcart.exceptions import FaultError
 
 
@@ -133,6 +133,8 @@ def inject(
     if as_json:
         emit_json(active)
         return
+    if active["warning"]:
+        note(f"warning: {active['warning']}")
     click.echo(
         f"{active['id']}: {active['label']}, ends by itself after {format_duration(fault.ttl)}; "
         f"end it now: cloudcart heal {active['id']}{other_name(name)}"
@@ -163,7 +165,11 @@ def heal(fault_id: str | None, every: bool, name: str, as_json: bool) -> None:
     from cloudcart.lab import attach
 
     chaos = attach(name).chaos
-    healed = [chaos.heal(fault_id)] if fault_id else chaos.heal_all()
+    try:
+        healed = [chaos.heal(fault_id)] if fault_id else chaos.heal_all()
+    except FaultError:
+        said = f"lab {name!r} never had a fault {fault_id!r}; 'cloudcart status' shows those that act"
+        raise FaultError(said) from None
     if as_json:
         emit_json(healed)
         return

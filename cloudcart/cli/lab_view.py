@@ -6,6 +6,7 @@ Used by ``up`` and ``status``, so that both say the same. Not here: asking the l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudcart.cli.output import plain_table
@@ -62,6 +63,8 @@ def access_lines(lab: Lab) -> Iterable[str]:
     yield f"shop      {gateway}/api/products"
     for who, login in lab.logins.items():
         yield f"log in    {login.username} / {login.password}" + ("  (may do everything)" if who == "admin" else "")
+    if prometheus := lab.urls.get("prometheus"):
+        yield f"metrics   {prometheus}"
     yield f"logs      {lab.directory}/logs"
 
 
@@ -78,5 +81,12 @@ def other_name(name: str) -> str:
 
 
 def fault_line(fault: Mapping[str, Any]) -> str:
-    """Return one line on an active fault."""
-    return f"fault     {fault['id']}: {fault['label']}, injected {fault['injected']} of {fault['drawn']} drawn"
+    """Return one line on an active fault: what it does, how often it did, when it ends by itself."""
+    left = (datetime.fromisoformat(fault["expires_at"]) - datetime.now(UTC)).total_seconds()
+    counts = f"hit {fault['injected']} of {fault['drawn']} requests"
+    return f"fault     {fault['id']}: {fault['label']}, {counts}, {max(0.0, left):.0f} s left"
+
+
+def memory_line(now: LabStatus) -> str:
+    """Return one line on the memory of all processes, stores and supervisor included."""
+    return f"memory    {now.pss_bytes / _MIB:.0f} MiB, {len(now.memory)} processes with stores and supervisor"

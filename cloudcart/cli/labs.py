@@ -35,7 +35,7 @@ def down(name: str | None, every: bool) -> None:
 @json_option
 def status(name: str, as_json: bool) -> None:
     """Show a running lab: services, URLs, log-ins, active faults."""
-    from cloudcart.cli.lab_view import access_lines, describe, fault_line, service_table
+    from cloudcart.cli.lab_view import access_lines, describe, fault_line, memory_line, service_table
     from cloudcart.lab import attach, list_labs
 
     lab = attach(name)
@@ -45,7 +45,7 @@ def status(name: str, as_json: bool) -> None:
         return
     show(f"lab {lab.name!r}, backend {lab.backend}, in {lab.directory}\n", service_table(lab, now), "")
     active = (fault for fault in lab.chaos.faults() if fault["state"] == "active")
-    show(*access_lines(lab), *map(fault_line, active))
+    show(*access_lines(lab), memory_line(now), *map(fault_line, active))
     if others := [other for other in list_labs() if other != name]:
         show(f"\nother labs: {', '.join(others)}")
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cloudcart.cli.lab_view import fault_line, service_table
+from cloudcart.cli.lab_view import fault_line, memory_line, service_table
 from cloudcart.cli.output import console, show
 from cloudcart.exceptions import LabError
 
@@ -79,7 +79,7 @@ def _drawn(lab: Lab, moment: Moment) -> RenderableType:
         lines = ["faults    unknown: the control plane does not answer"]
     else:
         lines = [fault_line(fault) for fault in moment.faults.values()] or ["faults    none"]
-    return Group(service_table(lab, moment.status), "", *lines)
+    return Group(service_table(lab, moment.status), "", memory_line(moment.status), *lines)
 
 
 def _show_changes(lab: Lab) -> None:

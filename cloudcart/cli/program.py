@@ -52,8 +52,8 @@ class Program(click.Group):
                 traceback.print_exc()
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+        except KeyboardInterrupt as interrupt:  # a command that has something to say of its end says it in there
+            click.echo(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", err=True)
             ctx.exit(_INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

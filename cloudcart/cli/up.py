@@ -5,12 +5,22 @@ Not here: starting it (``cloudcart.lab``). Without ``--detach`` the lab lives as
 
 from __future__ import annotations
 
-from typing import Literal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
 from cloudcart.cli.options import json_option, name_option, set_option
 from cloudcart.cli.output import emit_json, note, show
+
+if TYPE_CHECKING:
+    from cloudcart.lab import Lab
+    from cloudcart.lab import Phase
+    from cloudcart.lab.backend import Progress
+
+_LINE: Final = 78  # columns; longer words of the phase before are overwritten
 
 
 @click.command()
@@ -31,17 +41,46 @@ def up(name: str, detach: bool, free_ports: bool, overrides: dict[str, str], bac
     """
     from cloudcart.lab import start
 
-    note(f"starting lab {name!r} ...")
     ports: Literal["free", "default"] = "free" if free_ports else "default"
-    with start(backend, name=name, overrides=overrides, ports=ports, detach=detach) as lab:
-        from cloudcart.cli.lab_view import access_lines, describe, next_lines, other_name
-        from cloudcart.cli.live_status import watch
+    try:
+        with _start_line(name) as told:
+            lab = start(backend, name=name, overrides=overrides, ports=ports, detach=detach, progress=told)
+        with lab:
+            _introduce(lab, detach=detach, as_json=as_json)
+            if not detach:
+                _stay(lab, quiet=as_json)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"lab {name!r} is stopped and removed") from None
 
-        if as_json:
-            emit_json(describe(lab))
-        else:
-            show(f"lab {lab.name!r} is ready after {lab.seconds:.1f} s\n", *access_lines(lab), *next_lines(lab))
-            show(f"stop it   {'cloudcart down' + other_name(lab.name) if detach else 'Ctrl-C'}", "")
-        if not detach:
-            watch(lab, quiet=as_json)
-            note(f"lab {lab.name!r} was stopped by another command")
+
+@contextmanager
+def _start_line(name: str) -> Iterator[Progress]:
+    """Say that the lab starts, and on a terminal which phase is done, on one line."""
+    said = f"starting lab {name!r} ..."
+    click.echo(said, nl=False, err=True)
+
+    def told(phase: Phase) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{said} {phase.name}: done after {phase.end:.1f} s".ljust(_LINE), nl=False, err=True)
+
+    try:
+        yield told
+    finally:
+        note("")
+
+
+def _introduce(lab: Lab, *, detach: bool, as_json: bool) -> None:
+    from cloudcart.cli.lab_view import access_lines, describe, next_lines, other_name
+
+    if as_json:
+        emit_json(describe(lab))
+        return
+    show(f"lab {lab.name!r} is ready after {lab.seconds:.1f} s\n", *access_lines(lab), *next_lines(lab))
+    show(f"stop it   {'cloudcart down' + other_name(lab.name) if detach else 'Ctrl-C'}", "")
+
+
+def _stay(lab: Lab, *, quiet: bool) -> None:
+    from cloudcart.cli.live_status import watch
+
+    watch(lab, quiet=quiet)
+    note(f"lab {lab.name!r} was stopped by another command")
