@@ -13,12 +13,12 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 import cloudcart
+from cloudcart.telemetry.exposition import BucketFamily, write_page
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -107,13 +107,18 @@ class DurationHistogram(Collector):
         """Count one duration in the series without labels."""
         self._series[()].observe(seconds)
 
-    def collect(self) -> Iterator[HistogramMetricFamily]:
+    def collect(self) -> Iterator[BucketFamily]:
         """Yield the family, as prometheus_client's registries ask for it."""
         name, documentation, labels = self._family
-        family = HistogramMetricFamily(name, documentation, labels=labels)
-        for values, series in self._series.items():
-            family.add_metric((*self._constant, *values), series.buckets(), series.total)
-        yield family
+        yield BucketFamily(
+            name,
+            documentation,
+            _LABELS,
+            (
+                (dict(zip(labels, (*self._constant, *values), strict=True)), series.counts, series.total)
+                for values, series in self._series.items()
+            ),
+        )
 
 
 class HttpTraffic(Collector):
@@ -134,19 +139,18 @@ class HttpTraffic(Collector):
         durations.observe(seconds)
         statuses[status] = statuses.get(status, 0) + 1
 
-    def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily | GaugeMetricFamily]:
+    def collect(self) -> Iterator[CounterMetricFamily | BucketFamily | GaugeMetricFamily]:
         """Yield the families, as prometheus_client's registries ask for them."""
         labels = ("service", "method", "route")
         requests = CounterMetricFamily("http_requests", "Requests answered.", labels=(*labels, "status"))
-        seconds = HistogramMetricFamily(
-            "http_request_duration_seconds", "Time to the end of the answer.", labels=labels
-        )
+        timed = []
         for (method, route), (durations, statuses) in self._series.items():
-            seconds.add_metric((self._service, method, route), durations.buckets(), durations.total)
+            series = {"service": self._service, "method": method, "route": route}
+            timed.append((series, durations.counts, durations.total))
             for status, count in statuses.items():
-                requests.add_metric((self._service, method, route, str(status)), count)
+                requests.add_metric((*series.values(), str(status)), count)
         yield requests
-        yield seconds
+        yield BucketFamily("http_request_duration_seconds", "Time to the end of the answer.", _LABELS, timed)
         yield GaugeMetricFamily("http_requests_in_flight", "Requests being served now.", value=self.in_flight)
 
 
@@ -188,7 +192,7 @@ class Telemetry:
 
     def exposition(self) -> bytes:
         """Return the text that ``/metrics`` answers."""
-        return prometheus_client.generate_latest(self.registry)
+        return write_page(self.registry)
 
     async def watch_event_loop(self) -> None:
         """Measure the event loop's lag until cancelled: how much later than due a timer runs."""
