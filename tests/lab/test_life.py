@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -109,10 +110,9 @@ def test_a_detached_lab_outlives_its_handle_until_it_is_stopped(is_gone):
 
 
 def test_a_taken_port_is_an_error_that_names_it(state):
-    import socket
-
     with socket.socket() as other:
-        with suppress(OSError):  # whoever has it already does as well
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # whoever listens on it already does as well
             other.bind((LOOPBACK, 8005))
             other.listen()
         with pytest.raises(LabError, match=r"port \d+ is taken by .*; .*--free-ports"):
