@@ -184,7 +184,7 @@ class Journey(FastHttpUser):  # type: ignore[misc]  # Locust has no types
             self.supplies.record(Row(due, sent, done, what, *place, answer.status, error, faults, trace_id, key))
         if answer.ok or answer.status in refusals:
             return answer
-        if 400 <= answer.status < 500 and answer.status != 429 and not faults:
+        if 400 <= answer.status < 500 and not faults:
             self.supplies.refused(f"{answer.status} {what}")
         raise RescheduleTask  # Locust's own way to end a task
 

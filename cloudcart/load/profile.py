@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -101,14 +102,15 @@ class LoadProfile(BaseModel):
     @property
     def label(self) -> str:
         """For people: ``checkout, 40 arrivals/s for 20s``."""
+        journey = Path(self.journey).stem
         if self.users is not None:
             how = f"{self.users} users"
         elif self.stages:
             how = ", ".join(f"{stage.rate:g}/s for {format_duration(stage.duration)}" for stage in self.stages)
-            return f"{self.journey}, {how}"
+            return f"{journey}, {how}"
         else:
             how = f"{self.rate:g} arrivals/s"
-        return f"{self.journey}, {how} for {format_duration(self.duration)}"
+        return f"{journey}, {how} for {format_duration(self.duration)}"
 
 
 def _completed(given: Mapping[str, Any]) -> dict[str, Any]:

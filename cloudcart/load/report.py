@@ -26,7 +26,7 @@ MAX_FAILED_VISITS: Final = 0.01
 """Share of visits that the journey's own code broke off with an exception."""
 
 MAX_UNEXPECTED: Final = 0.01
-"""Share of requests refused (400 to 499, not 429) although no step expects it and no fault marked the answer."""
+"""Share of requests refused (400 to 499) although their step does not list it and no fault marked the answer."""
 
 
 @dataclass(frozen=True)
@@ -77,4 +77,4 @@ class GeneratorReport:
         if refused > MAX_UNEXPECTED * self.requests:
             most = sorted(self.unexpected, key=lambda what: -self.unexpected[what])[:3]
             which = ", ".join(f"{what} ({self.unexpected[what]})" for what in most)
-            yield f"{refused} of {self.requests} requests were refused although the journey does not expect it: {which}"
+            yield f"{refused} of {self.requests} requests were refused: {which}; name in refusals= what a step expects"

@@ -57,8 +57,8 @@ def counts_as_error(status: int) -> bool:
     """Say whether an answer is an error of the platform: none at all (0), or 500 and above.
 
     The platform's own metrics count the same way, so that both can be compared. A refusal is an answer: 409 is the
-    shop's business, 429 is a limit doing its work (and has a signal of its own). Other refusals that no step of a
-    journey expects mean that the load is not what it should be, which is a doubt about the run, not an error ratio.
+    shop's business, 429 is a limit doing its work (and has a signal of its own). Refusals that a journey does not
+    expect mean that the load was not what it should be: a doubt about the run (``report``), not an error ratio.
     """
     return status == 0 or status >= 500
 

@@ -79,7 +79,8 @@ class SmallShop:
             await send({"type": "http.response.body", "body": b"[1, 2", "more_body": True})
             raise CutError
         marks = [(b"x-cloudcart-fault", mark.encode()) for mark in self.behaviour.get("marks", ())]
-        return await self.answer(send, self.behaviour.get("status", 200), {"error": "as told"}, marks)
+        location = [(b"location", self.behaviour["location"].encode())] if "location" in self.behaviour else []
+        return await self.answer(send, self.behaviour.get("status", 200), {"error": "as told"}, [*marks, *location])
 
     async def answer(self, send, status, document, headers=()):
         body = json.dumps(document).encode()

@@ -150,7 +150,6 @@ def test_a_stall_is_seen_in_the_open_model_and_hidden_in_the_closed(shop, give, 
         ({"status": 503}, {}, 503, "HTTP 503"),
         ({"cut": True}, {}, 0, "no whole answer: Incomplete response."),
         ({"delay": 1.0}, {"timeout": "200ms"}, 0, "no answer within 200ms"),
-        ({"status": 429}, {}, 429, ""),
     ],
 )
 def test_a_bad_answer_is_a_row_and_ends_the_visit(shop, give, behaviour, profile, status, error):
@@ -161,6 +160,14 @@ def test_a_bad_answer_is_a_row_and_ends_the_visit(shop, give, behaviour, profile
     assert [(row.step, row.status, row.error) for row in rows] == [(1, status, error)] * 5
     assert load.doubts == []
     assert sum(request["path"] == "/api/products" for request in shop.seen()) == 5  # nothing was tried again
+
+
+def test_a_redirect_is_not_followed(shop, give, write_journey):
+    shop.behave(on="GET /api/products$", status=302, location="/elsewhere")
+    with give(write_journey(LOOK), rate=10, duration="200ms") as load:
+        load.wait()
+    assert load.rows()["status"] == [302, 302]
+    assert {request["path"] for request in shop.seen()} == {"/api/products"}
 
 
 def test_marks_of_faults_are_kept(shop, give):
@@ -180,9 +187,9 @@ def test_expected_refusals_go_on_and_others_raise_a_doubt(shop, give):
     shop.behave(on="POST /api/orders$", status=401)
     with give("checkout", accounts=USERS, rate=10, duration="300ms") as load:
         load.wait()
-    assert set(load.rows()["error"]) == {""}
+    assert set(load.rows()["error"]) == {""}  # a refusal is an answer
     assert load.doubts == [
-        "3 of 9 requests were refused although the journey does not expect it: 401 POST /api/orders (3)"
+        "3 of 9 requests were refused: 401 POST /api/orders (3); name in refusals= what a step expects"
     ]
 
 
