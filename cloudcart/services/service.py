@@ -55,7 +55,7 @@ class Service:
         self.database = Database(stores.database.get_secret_value(), stores.pool_size, self.telemetry)
         self.publisher = Publisher(stores.kafka, name)
         self.tokens = ServiceTokens(settings.auth, name)
-        self.http = HttpClient()
+        self.http = HttpClient(faults=self.faults, peers={base: name for name, base in settings.urls if base})
         self._ready = asyncio.Event()
 
     def outbox(self) -> Outbox:
