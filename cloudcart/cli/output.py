@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,12 +43,17 @@ def show(*parts: RenderableType) -> None:
     """Print tables and text on standard output."""
     screen = console()
     if screen.is_terminal:
-        screen.print(*parts, sep="\n")
+        _print(screen, parts)
         return
     with screen.capture() as printed:
-        screen.print(*parts, sep="\n")
+        _print(screen, parts)
     for line in printed.get().splitlines():
         click.echo(line.rstrip())  # tables are padded to their width, which files and grep do not want
+
+
+def _print(screen: Console, parts: Iterable[RenderableType]) -> None:
+    for part in parts:
+        screen.print(part, soft_wrap=isinstance(part, str))  # a path that a terminal wraps can still be copied
 
 
 def escape(text: str) -> str:

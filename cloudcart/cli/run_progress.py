@@ -30,7 +30,7 @@ PHASES: Final[Mapping[str, str]] = {
     "load": "preparing users, starting the load",
     "warmup": "not measured",
     "steady": "nothing is broken",
-    "fault": "injected",
+    "fault": "something is broken",
     "recovery": "healed",
     "judge": "reading signals, judging, writing the report",
 }
@@ -93,8 +93,9 @@ class RunProgress:
     def _begin_phase(self, progress: Progress, now: float) -> None:
         self._phase, self._began = progress.phase, now
         said = self._explanations.get(progress.phase, "")
-        active = f": {', '.join(progress.active)}" if progress.active else ""
-        self._screen.print(f"[bold]{progress.phase:<10}[/bold]{said}{active}")
+        self._screen.print(f"[bold]{progress.phase:<10}[/bold]{said}")
+        if progress.active:
+            self._screen.print(f"{'':<10}{', '.join(progress.active)}", style="red")
 
     def _end_phase(self, progress: Progress, now: float) -> None:
         if progress.load is not None and self._phase in ("steady", "fault", "recovery"):

@@ -42,7 +42,8 @@ def result_parts(record: Record, report: str) -> Iterable[RenderableType]:
         yield f"[yellow]note[/yellow]  {escape(note)}"
     verdict = record["verdict"]
     yield f"[{_STYLES[verdict]}]{verdict.upper()}[/]  {escape(record['name'])}: {escape(record['claim'])}"
-    yield f"seed {record['seed']}, {record['seconds']:.1f} s; report: {escape(report)}"
+    yield f"seed {record['seed']}, took {record['seconds']:.0f} s"
+    yield f"report: {escape(report)}"
 
 
 def _objectives(found: Sequence[Record]) -> RenderableType:

@@ -16,8 +16,7 @@ from cloudcart.cli.options import json_option, name_option, set_option
 from cloudcart.cli.output import emit_json, note, show
 
 if TYPE_CHECKING:
-    from cloudcart.lab import Lab
-    from cloudcart.lab import Phase
+    from cloudcart.lab import Lab, Phase
     from cloudcart.lab.backend import Progress
 
 _LINE: Final = 78  # columns; longer words of the phase before are overwritten

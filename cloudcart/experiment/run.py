@@ -99,6 +99,7 @@ def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", wa
         finally:
             lab.heal()  # 6
         recovery = course.wait_until_steady()  # 7
+        watcher(Progress("judge", 0.0, 0.0))
         requests = load.stop()  # 8
         watch.mark()
         scrapes = watch.scrapes

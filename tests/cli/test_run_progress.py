@@ -47,9 +47,9 @@ def test_off_a_terminal_each_phase_is_a_line():
     lines = [line.rstrip() for line in written.getvalue().splitlines()]
     assert lines[:3] == ["start", "load", "steady"]
     assert "p99 40 ms" in lines[3]
-    assert lines[4] == "fault     it acts: +80ms on products"
-    assert "p99 40 ms" in lines[5]
-    assert lines[6:] == ["recovery"]
+    assert lines[4:6] == ["fault     it acts", "          +80ms on products"]
+    assert "p99 40 ms" in lines[6]
+    assert lines[7:] == ["recovery"]
 
 
 def test_a_terminal_gets_a_bar_with_figures_and_faults():

@@ -79,7 +79,7 @@ def test_people_read_all_of_it():
         assert said in text
     assert "the generator was late" in text
     assert "FAIL  slow: Nobody notices [really]" in text
-    assert text.rstrip().endswith("seed 7, 31.2 s; report: /runs/slow/report.html")
+    assert text.rstrip().endswith("seed 7, took 31 s\nreport: /runs/slow/report.html")
 
 
 def test_a_run_without_anything_still_has_a_verdict():
