@@ -80,13 +80,11 @@ class ActiveFaults:
         now = self._clock()
         deadline = now + min(fault.ttl if ttl_left is None else ttl_left, fault.ttl)
         record = self._records.get(fault_id) or self._ended.pop(fault_id, None)
-        if record is None or record.fault != fault:
-            draws = Draws(self.seed if fault.seed is None else fault.seed, fault.identity, ordinal)
-            fresh = ActiveFault(fault_id, fault, draws, deadline - fault.ttl, deadline, leased)
-            if record is not None:  # the fault was changed while active: the accounting goes on
-                fresh.drawn, fresh.injected, fresh.waiting = record.drawn, record.injected, record.waiting
-                fresh.in_flight = record.in_flight
-            record = fresh
+        draws = Draws(self.seed if fault.seed is None else fault.seed, fault.identity, ordinal)
+        if record is None:
+            record = ActiveFault(fault_id, fault, draws, deadline - fault.ttl, deadline, leased)
+        elif record.fault != fault:  # it was changed while active: the accounting goes on
+            record.fault, record.draws, record.started = fault, draws, deadline - fault.ttl
         record.deadline, record.leased, record.ended = deadline, leased, False
         self._records[fault_id] = record
         self._changed()

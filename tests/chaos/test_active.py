@@ -187,6 +187,13 @@ def test_a_changed_fault_acts_anew_and_keeps_its_counts() -> None:
     assert active.counts() == {"a": (8, 3)}
 
 
+def test_a_request_under_a_fault_that_is_changed_is_still_counted_out() -> None:
+    active = ActiveFaults("products", lab=True)
+    record = active.add(fault(max_active=1), "f")
+    assert record is not None
+    assert active.add(fault(max_active=2), "f") is record
+
+
 def test_removing_twice_is_the_same_as_once() -> None:
     active = ActiveFaults("products", lab=True)
     active.add(fault(), "f")

@@ -47,7 +47,7 @@ class Lab:
         active = ActiveFaults(name, replica, lab=True, **options)
         agent = asyncio.create_task(Agent(active, self.poll, routes=["/things/{id}"]).run())
         try:
-            await until(lambda: any((p.service, p.replica) == (name, replica) for p in self.ledger._pollers.live()))
+            await until(lambda: any((p.service, p.replica) == (name, replica) for p in self.ledger.connected()))
             yield active
         finally:
             agent.cancel()
@@ -75,6 +75,20 @@ def test_when_inject_returns_the_fault_acts_on_every_replica_and_when_heal_retur
             assert not one.any
             assert not two.any
             await until(lambda: not other.any)
+
+    asyncio.run(run())
+
+
+def test_several_processes_under_one_name() -> None:
+    async def run() -> None:
+        lab = Lab()
+        async with lab.service("products") as one, lab.service("products") as two:
+            await until(lambda: len(list(lab.ledger.connected())) == 2)
+            entry = await lab.ledger.inject(ERROR)
+            assert [len(active.records()) for active in (one, two)] == [1, 1]
+            await lab.ledger.heal(entry.id)
+            assert not one.any
+            assert not two.any
 
     asyncio.run(run())
 

@@ -303,6 +303,17 @@ def test_the_master_switch() -> None:
     with_plane(test)
 
 
+def test_what_was_healed_or_reset_is_not_enabled_any_more() -> None:
+    async def test(http: httpx.AsyncClient) -> None:
+        await http.put("/chaos/config", json={"enabled": True, "error_rate": 0.5})
+        await http.delete("/chaos/faults")
+        assert (await http.get("/chaos/config")).json()["enabled"] is False
+        assert (await http.post("/internal/reset")).status_code == 204
+        assert (await http.get("/chaos/config")).json()["error_rate"] == 0.1
+
+    with_plane(test)
+
+
 def test_turning_the_knobs() -> None:
     async def test(http: httpx.AsyncClient) -> None:
         change = {"enabled": True, "error_rate": "20%", "timeout_rate": 0, "latency_min_ms": 50, "latency_max_ms": 60}

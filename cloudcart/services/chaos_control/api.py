@@ -98,10 +98,6 @@ def _internal(access: Access) -> APIRouter:
     async def poll(question: Question, ledger: TheLedger) -> Response:
         return Answer(await ledger.poll(question))
 
-    @router.post("/reset", status_code=204)
-    async def reset(ledger: TheLedger) -> None:
-        await ledger.heal_all("reset")
-
     return router
 
 

@@ -113,21 +113,27 @@ class Switch:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._mine: list[str] = []
-        self.enabled = False
+        self._on = False
         self.knobs = Knobs()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the knobs act: switched on, and neither healed nor expired since."""
+        active = {entry.id for entry in self._ledger.active()}
+        return self._on and (not self.knobs.documents() or not active.isdisjoint(self._mine))
 
     async def enable(self) -> None:
         """Let the knobs act, for their time to live from now on."""
         await self._withdraw()
-        self.enabled = True
+        self._on = True
         for document in self.knobs.documents():
             self._mine.append((await self._ledger.inject(document)).id)
 
-    async def disable(self) -> list[Injected]:
-        """End everything at once, not only the knobs; return what was active."""
-        self.enabled = False
+    async def disable(self, reason: str = "disabled") -> None:
+        """End everything at once, not only the knobs."""
+        self._on = False
         self._mine.clear()
-        return await self._ledger.heal_all("disabled")
+        await self._ledger.heal_all(reason)
 
     async def change(self, change: ConfigChange) -> None:
         """Take over what is given; raises as :meth:`Ledger.inject` does for its faults."""
@@ -136,11 +142,11 @@ class Switch:
             knobs = Knobs.model_validate({**dict(self.knobs), **fields})
         except ValidationError:
             raise FaultError("latency_min_ms: must not be greater than latency_max_ms") from None
-        turned = knobs != self.knobs
+        was_enabled, turned = self.enabled, knobs != self.knobs
         self.knobs = knobs
-        if change.enabled is False and self.enabled:
+        if change.enabled is False:
             await self.disable()
-        elif (change.enabled and not self.enabled) or (self.enabled and turned):
+        elif (change.enabled and not was_enabled) or (was_enabled and turned):
             await self.enable()
         if change.faults is not None:
             await self._replace(change.faults)
@@ -177,7 +183,7 @@ TheSwitch = Annotated[Switch, Depends(switch_of)]
 
 def routers(access: Access) -> list[APIRouter]:
     """Return the routes, behind ``access``."""
-    return [_config(access), _short_forms(access), _self_tests(access)]
+    return [_config(access), _short_forms(access), _self_tests(access), _reset(access)]
 
 
 def _config(access: Access) -> APIRouter:
@@ -274,6 +280,17 @@ def _self_tests(access: Access) -> APIRouter:
             held += mb
             asyncio.get_running_loop().call_later(seconds, leaks.remove, block)
         return Answer({"held_mb": held, "limit_mb": _MAX_LEAK, "seconds": seconds})
+
+    return router
+
+
+def _reset(access: Access) -> APIRouter:
+    router = APIRouter(prefix="/internal", dependencies=[Depends(access)], include_in_schema=False)
+
+    @router.post("/reset", status_code=204)
+    async def reset(switch: TheSwitch) -> None:
+        switch.knobs = Knobs()
+        await switch.disable("reset")
 
     return router
 

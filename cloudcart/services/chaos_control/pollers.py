@@ -63,16 +63,16 @@ class Pollers:
     def __init__(self, clock: Callable[[], float], silence: float) -> None:
         self._clock = clock
         self._silence = silence
-        self._all: dict[tuple[str, int], Poller] = {}
+        self._all: dict[tuple[str, int, str], Poller] = {}  # one service may have several processes under one name
         self._heard = Signal()
 
     def hear(self, question: Question, *, version: int) -> Poller:
         """Note that a process has polled; ``version`` is what it has in force, -1 if that is from another epoch."""
-        place = (question.service, question.replica)
-        poller = self._all.get(place)
-        if poller is None or poller.boot != question.boot:
+        process = (question.service, question.replica, question.boot)
+        poller = self._all.get(process)
+        if poller is None:
             self._forget_the_gone()
-            poller = self._all[place] = Poller(question.service, question.replica, question.boot)
+            poller = self._all[process] = Poller(*process)
         poller.version = version
         poller.heard = self._clock()
         if question.routes is not None:
@@ -97,4 +97,4 @@ class Pollers:
 
     def _forget_the_gone(self) -> None:
         if len(self._all) >= _MOST:
-            self._all = {(poller.service, poller.replica): poller for poller in self.live()}
+            self._all = {(poller.service, poller.replica, poller.boot): poller for poller in self.live()}
