@@ -55,14 +55,14 @@ class GeneratorReport:
     @property
     def saturated(self) -> str | None:
         """Why the generator was itself the bottleneck; None if it was not."""
+        if self.waited > MAX_WAITED * self.arrivals:
+            busy = f"{self.waited} of {self.arrivals} arrivals found all {self.visitors} visitors busy"
+            return f"{busy}; raise max_visitors, or shorten the timeout"
         if self.cpu_share > MAX_CPU_SHARE:
             return f"it used {self.cpu_share:.0%} of a core (limit {MAX_CPU_SHARE:.0%}); ask for a lower rate"
         if (late := self.lateness_p99 or 0.0) > MAX_LATENESS:
             limit = format_duration(MAX_LATENESS)
             return f"visits began {late:.3f} s late at p99 (limit {limit}); ask for a lower rate, or free the machine"
-        if self.waited > MAX_WAITED * self.arrivals:
-            busy = f"{self.waited} of {self.arrivals} arrivals found all {self.visitors} visitors busy"
-            return f"{busy}; raise max_visitors, or shorten the timeout"
         return None
 
     @property
