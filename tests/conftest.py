@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cloudcart.lab.broker import Broker
 from cloudcart.lab.postgres import Postgres
 from cloudcart.lab.valkey import Valkey
+
+settings.register_profile("cloudcart", deadline=None)  # how long an example takes says more about the machine's load
+settings.load_profile("cloudcart")
 
 
 @pytest.fixture(scope="session")

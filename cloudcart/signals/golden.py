@@ -52,9 +52,14 @@ SIGNALS: Final[Mapping[str, GoldenSignal]] = MappingProxyType(
             GoldenSignal("loop_lag", "saturation", "s", "how late the event loop runs a timer, 99th percentile"),
             GoldenSignal("pool", "saturation", "ratio", "share of database connections in use, the highest seen"),
             GoldenSignal(
-                "lag", "saturation", "count", "events published but not yet consumed, all topics, the highest seen"
+                "lag", "saturation", "count", "events published but not yet consumed by a service, the highest seen"
             ),
-            GoldenSignal("lag_end", "saturation", "count", "events published but not yet consumed at the window's end"),
+            GoldenSignal(
+                "lag_end",
+                "saturation",
+                "count",
+                "events published but not yet consumed by a service at the window's end",
+            ),
             GoldenSignal("injected", "faults", "count", "requests that a fault acted on"),
             GoldenSignal("recovery", "recovery", "s", "time from the last heal until the shop is as good as before"),
         )

@@ -46,8 +46,8 @@ CLOUDCART: Final = MetricNames()
 class MetricSource:
     """Readings from metrics.
 
-    ``service`` None is the gateway for what requests tell. For saturation it is the worst of all services, and
-    consumer lag is added up over topics.
+    ``service`` None is the gateway for what requests tell. For saturation it is the worst of all services;
+    consumer lag is added up over a service's topics.
 
     Args:
         history: where the metrics are.
@@ -177,10 +177,10 @@ class MetricSource:
         return question.highest(highest.value, len(points), *question.named(highest.labels))
 
     def _pool(self, question: _Question) -> Reading:
-        sizes = self._sums(self._names.pool_size, question, SERVICE)
+        sizes = self._sums(self._names.pool_size, question)
         shares = {
             (moment, service): used / sizes[moment, service]
-            for (moment, service), used in self._sums(self._names.pool_in_use, question, SERVICE).items()
+            for (moment, service), used in self._sums(self._names.pool_in_use, question).items()
             if sizes.get((moment, service))
         }
         if not shares:
@@ -189,19 +189,20 @@ class MetricSource:
         return question.highest(shares[worst], len(shares), *question.named({SERVICE: worst[1]}))
 
     def _lag(self, question: _Question) -> Reading:
-        lags = self._sums(self._names.consumer_lag, question, "")
+        lags = self._sums(self._names.consumer_lag, question)
+        if question.golden.name == "lag_end":
+            lasts = {service: max(moment for moment, one in lags if one == service) for _, service in lags}
+            lags = {(moment, service): lags[moment, service] for service, moment in lasts.items()}
         if not lags:
             return question.no_data("consumer lag was not measured in this window")
-        if question.golden.name == "lag":
-            return question.highest(max(lags.values()), len(lags))
-        moment = max(lags)
-        return question.highest(lags[moment], 1, f"at {moment[0] - question.window.end:+.1f} s from the window's end")
+        worst = max(lags, key=lags.__getitem__)
+        return question.highest(lags[worst], len(lags), *question.named({SERVICE: worst[1]}))
 
-    def _sums(self, metric: str, question: _Question, label: str) -> dict[tuple[float, str], float]:
-        """Return a gauge's sum per moment and value of ``label``."""
+    def _sums(self, metric: str, question: _Question) -> dict[tuple[float, str], float]:
+        """Return a gauge's sum per moment and service."""
         sums: dict[tuple[float, str], float] = defaultdict(float)
         for point in self._history.points(metric, question.window, question.service):
-            sums[point.time, point.labels.get(label, "")] += point.value
+            sums[point.time, point.labels[SERVICE]] += point.value
         return dict(sums)
 
 

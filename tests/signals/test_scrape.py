@@ -101,6 +101,7 @@ def test_saturation_is_the_worst_of_all_services(exporter):
         service.pool_in_use.set(used)
     orders.lag.labels("order.created").set(30)
     orders.lag.labels("user.created").set(12)
+    gateway.lag.labels("user.created").set(20)
     for _ in range(50):
         orders.telemetry.event_loop_lag_seconds.observe(0.2)
         gateway.telemetry.event_loop_lag_seconds.observe(0.001)
@@ -117,7 +118,8 @@ def test_saturation_is_the_worst_of_all_services(exporter):
     assert "orders" in pool.note
     assert source.read("pool", window, service="gateway").value == pytest.approx(2 / 8)
     assert source.read("lag", window).value == 42
-    assert source.read("lag_end", window).value == 12
+    assert source.read("lag_end", window).value == 20
+    assert source.read("lag_end", window, service="orders").value == 12
     assert source.read("loop_lag", window).value == pytest.approx(0.2, rel=0.07)
     assert source.read("memory", window).value > 1e6
     assert source.read("cpu", window, service="gateway").value >= 0
