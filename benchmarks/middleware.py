@@ -103,35 +103,37 @@ async def cost(rounds: int, count: int) -> dict[str, float]:
 # Truth
 
 
-async def lateness(delays: int, at_once: int = 20) -> dict[str, float]:
-    """Return how many milliseconds later than drawn an answer comes: median and p99, over lognormal delays.
+async def lateness(delays: int, at_once: int = 10) -> dict[str, float]:
+    """Return how many milliseconds later than drawn an answer comes, over lognormal delays.
 
-    Beside it the same for ``asyncio.sleep`` alone, in turns: what the machine and the event loop make of it.
+    Beside each request an ``asyncio.sleep`` of the same length runs at the same moment: it shows what the machine and
+    the event loop make of a delay, and ``beyond_sleep`` what the middleware adds, also where other programs disturb.
     """
     document = {"kind": "latency", "median": "20ms", "p99": "80ms"}
     app = wrapped(document)
     fault = parse_fault({"target": "products", "ttl": "1h", **document})
     assert isinstance(fault, Latency)
     draws = Draws(SEED, fault.identity)
-    late: list[float] = []
 
-    asleep: list[float] = []
+    async def late(work: Coroutine[Any, Any, Any], begun: float, drawn: float) -> float:
+        await work
+        return (time.perf_counter() - begun - drawn) * 1e3
 
-    async def one(key: str, *, alone: bool) -> None:
-        drawn = fault.quantile(number(draws.digest(key), 1))
-        begun = time.perf_counter()
-        await (asyncio.sleep(drawn) if alone else app(scope(key), receive, ignore))
-        (asleep if alone else late).append((time.perf_counter() - begun - drawn) * 1e3)
+    async def pair(key: str) -> list[float]:
+        drawn, begun = fault.quantile(number(draws.digest(key), 1)), time.perf_counter()
+        request = late(app(scope(key), receive, ignore), begun, drawn)
+        return await asyncio.gather(request, late(asyncio.sleep(drawn), begun, drawn))
 
+    pairs: list[list[float]] = []
     for start in range(0, delays, at_once):
-        for alone in (False, True):
-            await asyncio.gather(*(one(f"late/{n}/1", alone=alone) for n in range(start, start + at_once)))
-    return {
-        "p50_ms": quantile(late, 0.5),
-        "p99_ms": quantile(late, 0.99),
-        "sleep_p50_ms": quantile(asleep, 0.5),
-        "sleep_p99_ms": quantile(asleep, 0.99),
+        pairs += await asyncio.gather(*(pair(f"late/{n}/1") for n in range(start, start + at_once)))
+    columns = {
+        "": [answer for answer, _ in pairs],
+        "sleep_": [asleep for _, asleep in pairs],
+        "beyond_sleep_": [answer - asleep for answer, asleep in pairs],
     }
+    shares = {"p50_ms": 0.5, "p99_ms": 0.99}
+    return {name + share: quantile(values, shares[share]) for name, values in columns.items() for share in shares}
 
 
 def quantile(values: list[float], share: float) -> float:
