@@ -43,12 +43,12 @@ def import_server() -> None:
     import asyncio
 
     import uvicorn.lifespan.on
-    import uvicorn.protocols.http.httptools_impl
     import uvloop
 
+    from cloudcart.services import server
     from cloudcart.telemetry import logs
 
-    del asyncio, uvicorn, uvloop, logs
+    del asyncio, uvicorn, uvloop, server, logs
 
 
 def fork(spec: ServiceProcess) -> int:
@@ -107,17 +107,19 @@ def _serve(spec: ServiceProcess) -> None:
     import uvloop
 
     from cloudcart.services import create_service
+    from cloudcart.services.server import OneWriteProtocol
     from cloudcart.telemetry.logs import configure_logging
 
     configure_logging(spec.service, spec.settings.log_level)
     config = uvicorn.Config(
         create_service(spec.service, spec.settings),
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who a client is must not be what it says
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
     )

@@ -213,13 +213,15 @@ class _Pool:
 def _compose(method: str, authority: str, path: str, headers: Headers, body: bytes, attempt: int) -> bytes:
     if not _TARGET.fullmatch(path):
         raise UsageError(f"a path begins with a slash and is percent-encoded, which {path!r} is not")
-    lines = [f"{method} {path} HTTP/1.1".encode(), b"host: " + authority.encode()]
-    lines += [b"%b: %b" % header for header in headers]
-    lines += [b"%b: %b" % header for header in _travelling(attempt)]
+    lines = [f"{method} {path} HTTP/1.1", f"host: {authority}"]
+    context = current.get()
+    if context is not None:
+        lines += [f"{name}: {value}" for name, value in context.outbound_headers(attempt).items()]
     if body or method in _WITH_BODY:
-        lines.append(b"content-length: %d" % len(body))
-    head = b"\r\n".join(lines)
-    if head.count(b"\r") >= len(lines) or head.count(b"\n") >= len(lines):
+        lines.append(f"content-length: {len(body)}")
+    head = b"\r\n".join(["\r\n".join(lines).encode("latin-1"), *[b"%b: %b" % header for header in headers]])
+    breaks = len(lines) + len(headers) - 1
+    if head.count(b"\r") != breaks or head.count(b"\n") != breaks:
         raise UsageError("a header with a line break would begin a request of its own; take the line break out")
     return b"%b\r\n\r\n%b" % (head, body)
 

@@ -6,25 +6,34 @@ request nothing. What to do without Redis is each caller's decision. Not here: w
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-import redis.asyncio
+import hiredis
 from prometheus_client import Counter
-from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
 
 from cloudcart.exceptions import StoreError
+from cloudcart.stores.redis_connection import Part, RedisConnection, connect
 from cloudcart.telemetry.metrics import Telemetry
 
-_TIME_LIMIT: Final = 0.25  # seconds for one command
+_TIME_LIMIT: Final = 0.25  # seconds for one command, connecting included
 _PAUSE: Final = 1.0  # seconds after a failure in which nothing is tried
-_CONNECTIONS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script; atomic, and kept by the server after its first run."""
+
+    lua: str
+    digest: str
 
 
 class Redis:
-    """One server. Belongs to one event loop.
+    """One server, over one connection that all callers share. Belongs to one event loop.
 
     Args:
         url: as ``redis://host:port/0`` or ``unix:///path``.
@@ -32,41 +41,30 @@ class Redis:
     """
 
     def __init__(self, url: str, telemetry: Telemetry) -> None:
-        self._client = redis.asyncio.Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=_TIME_LIMIT,
-            socket_connect_timeout=_TIME_LIMIT,
-            max_connections=_CONNECTIONS,
-            retry_on_error=[],
-            retry=None,
-        )
+        self._url = url
+        self._connection: RedisConnection | None = None
+        self._connecting = asyncio.Lock()
         self._errors = Counter("redis_errors_total", "Calls to Redis that failed.", registry=telemetry.registry)
         self._away_until = 0.0
 
-    def script(self, lua: str) -> AsyncScript:
-        """Return a Lua script that :meth:`run` runs; the server keeps it after its first run."""
-        return self._client.register_script(lua)
+    def script(self, lua: str) -> Script:
+        """Return a Lua script that :meth:`run` runs."""
+        return Script(lua, hashlib.sha1(lua.encode(), usedforsecurity=False).hexdigest())
 
-    async def run(self, script: AsyncScript, keys: Sequence[str], arguments: Sequence[str | int | float] = ()) -> Any:
-        """Run a script; it is atomic.
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Part] = ()) -> Any:
+        """Run a script.
 
         Raises:
-            StoreError: Redis is not there, or was not a moment ago.
+            StoreError: Redis is not there, was not a moment ago, or refuses.
         """
-        self._check()
-        try:
-            return await script(keys=list(keys), args=list(arguments))
-        except (RedisError, OSError) as error:
-            raise self._failed() from error
+        answer = await self._ask("EVALSHA", script.digest, len(keys), *keys, *arguments)
+        if isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT"):
+            answer = await self._ask("EVAL", script.lua, len(keys), *keys, *arguments)
+        return self._accepted(answer)
 
-    async def command(self, *parts: str | int | float | bytes) -> Any:
+    async def command(self, *parts: Part) -> Any:
         """Run one command, as ``command("SET", key, value, "EX", 60)``; raises as :meth:`run`."""
-        self._check()
-        try:
-            return await self._client.execute_command(*parts)  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
-            raise self._failed() from error
+        return self._accepted(await self._ask(*parts))
 
     async def ping(self) -> None:
         """Do nothing if Redis answers; raises as :meth:`run` if not, but always tries."""
@@ -74,15 +72,38 @@ class Redis:
         await self.command("PING")
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
 
-    def _check(self) -> None:
+    async def _ask(self, *parts: Part) -> Any:
         if time.monotonic() < self._away_until:
             self._errors.inc()
             raise StoreError("Redis was not there a moment ago")
+        connection: RedisConnection | None = None
+        try:
+            async with asyncio.timeout(_TIME_LIMIT):
+                connection = await self._connected()
+                return await connection.send(*parts)
+        except OSError as error:  # a time-out is one, too
+            if connection is not None:
+                connection.abort()  # what may still come on it answers nobody
+            self._away_until = time.monotonic() + _PAUSE
+            raise self._failed("Redis is not there") from error
 
-    def _failed(self) -> StoreError:
+    async def _connected(self) -> RedisConnection:
+        if self._connection is None or not self._connection.usable:
+            async with self._connecting:
+                if self._connection is None or not self._connection.usable:
+                    self._connection = await connect(self._url)
+        return self._connection
+
+    def _accepted(self, answer: Any) -> Any:
+        if isinstance(answer, hiredis.ReplyError):
+            raise self._failed(f"Redis refuses: {answer}")
+        return answer
+
+    def _failed(self, sentence: str) -> StoreError:
         self._errors.inc()
-        self._away_until = time.monotonic() + _PAUSE
-        return StoreError("Redis is not there")
+        return StoreError(sentence)

@@ -6,6 +6,7 @@ log, the chaos middleware and the outbound client, which passes it on. Not a pla
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ TRACEPARENT: Final = "traceparent"
 REQUEST_KEY: Final = "x-cloudcart-request-key"
 INJECT: Final = "x-cloudcart-inject"
 FAULT_MARK: Final = "x-cloudcart-fault"
+_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -50,16 +52,17 @@ class RequestContext:
 
 def new_traceparent() -> str:
     """Return a fresh W3C trace context (version 00, sampled)."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    digits = secrets.token_hex(24)
+    return f"00-{digits[:32]}-{digits[32:]}-01"
 
 
 def context_from_headers(headers: Mapping[str, str], *, lab: bool) -> RequestContext:
     """Return the context that lower-case ``headers`` describe, with fresh ids where they have none."""
     traceparent = headers.get(TRACEPARENT, "")
-    if len(traceparent) != 55:
+    if not _TRACEPARENT.fullmatch(traceparent):
         traceparent = new_traceparent()
     request_id = headers.get(REQUEST_ID, "")[:64]
-    if not request_id.replace("-", "").isalnum():
+    if not (request_id.isascii() and request_id.replace("-", "").isalnum()):
         request_id = traceparent[3:35]
     if not lab:
         return RequestContext(request_id, traceparent)

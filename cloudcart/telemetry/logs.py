@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 import time
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
 import structlog
@@ -80,7 +81,7 @@ class AccessLog:
         """Add a line. Must be called in a running event loop."""
         lines = self._lines
         lines.append(
-            f'{self._head}{method}","path":{json.dumps(path)},"route":"{route}","status":{status},'
+            f'{self._head}{method}","path":{quoted(path)},"route":"{route}","status":{status},'
             f'"ms":{seconds * 1e3:.2f},"trace_id":"{trace_id}","timestamp":"{self._now()}"}}\n'
         )
         if len(lines) == 1:
