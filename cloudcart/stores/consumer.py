@@ -16,13 +16,13 @@ from typing import Any, Final, Protocol
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
-from faststream.kafka import KafkaMessage, Topic
+from faststream.kafka import KafkaBroker, KafkaMessage, Topic
 from prometheus_client import Gauge
 
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.messaging import through_faults
-from cloudcart.exceptions import MessageRejectedError
-from cloudcart.stores.publisher import quiet_broker
+from cloudcart.exceptions import MessageRejectedError, StoreError
+from cloudcart.stores.publisher import knock, quiet_broker
 from cloudcart.telemetry.metrics import Telemetry
 
 
@@ -43,6 +43,7 @@ _POLL: Final = 50  # milliseconds that the broker may wait for messages; the moc
 _LOOK: Final = 40  # milliseconds between two looks at what was fetched
 _GATHER: Final = 0.04  # seconds after a batch in which the next one gathers: fewer transactions under load
 _MEASURE: Final = 1.0  # seconds between two looks at the lag
+_PATIENCE: Final = 0.2  # seconds for an orderly stop
 _PAUSE: Final = 0.5  # seconds before a batch, or a connection, is tried again
 _LOG: Final = logging.getLogger(__name__)
 
@@ -84,38 +85,44 @@ class EventConsumer:
 
     async def run(self) -> None:
         """Consume until cancelled; the first join of a group takes seconds."""
-        away = False
+        told = False
         while True:
-            broker = quiet_broker(self._bootstrap, self._group)
-            subscriber = broker.subscriber(
-                *(Topic(name, declare=False) for name in self._topics),
-                group_id=self._group,
-                auto_offset_reset="earliest",
-                batch=True,
-                max_records=self._batch,
-                batch_timeout_ms=_LOOK,
-                fetch_max_wait_ms=_POLL,
-                session_timeout_ms=6_000,
-                heartbeat_interval_ms=1_000,
-                ack_policy=AckPolicy.MANUAL,
-                parser=_no_headers,
-                decoder=_raw,
-            )
-            subscriber(self._take)
             try:
-                await broker.start()
-                _LOG.info("%s consumes %s", self._group, ", ".join(self._topics))
-                away = False
-                while True:
-                    await self._measure(subscriber.consumer)
-                    await asyncio.sleep(_MEASURE)
-            except (KafkaError, OSError) as error:
-                if not away:
-                    _LOG.warning("%s waits for Kafka: %r", self._group, error)
-                away = True
-            finally:
-                await broker.stop()
+                await knock(self._bootstrap)
+                told = False
+                await self._consume()
+            except (KafkaError, OSError, StoreError) as error:
+                if not told:
+                    _LOG.warning("%s waits for Kafka: %s", self._group, error)
+                told = True
             await asyncio.sleep(_PAUSE)
+
+    async def _consume(self) -> None:
+        """Be a member of the group until that fails."""
+        broker = quiet_broker(self._bootstrap, self._group)
+        subscriber = broker.subscriber(
+            *(Topic(name, declare=False) for name in self._topics),
+            group_id=self._group,
+            auto_offset_reset="earliest",
+            batch=True,
+            max_records=self._batch,
+            batch_timeout_ms=_LOOK,
+            fetch_max_wait_ms=_POLL,
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=1_000,
+            ack_policy=AckPolicy.MANUAL,
+            parser=_no_headers,
+            decoder=_raw,
+        )
+        subscriber(self._take)
+        try:
+            await broker.start()
+            _LOG.info("%s consumes %s", self._group, ", ".join(self._topics))
+            while True:
+                await self._measure(subscriber.consumer)
+                await asyncio.sleep(_MEASURE)
+        finally:
+            await _stop(broker, subscriber.consumer)
 
     async def _take(self, message: KafkaMessage) -> None:
         """Handle one batch, as often as it takes, and commit it. FastStream calls this; it never raises."""
@@ -163,6 +170,15 @@ class EventConsumer:
             lag[place.topic] += max(0, ends[place] - self._next[place])
         for topic, behind in lag.items():
             self._lag.labels(topic).set(behind)
+
+
+async def _stop(broker: KafkaBroker, consumer: Any) -> None:
+    """Stop, at once also while the group is being joined: aiokafka would wait seconds for the coordinator's answer."""
+    stopping = asyncio.ensure_future(broker.stop())
+    await asyncio.wait([stopping], timeout=_PATIENCE)
+    if not stopping.done() and consumer is not None:
+        await consumer._client.close()  # noqa: SLF001  # no public way; without connections nothing is waited for
+    await stopping
 
 
 async def _no_headers(record: Any, parse: Callable[[Any], Awaitable[KafkaMessage]]) -> KafkaMessage:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +21,8 @@ from cloudcart.events import Event, encode
 from cloudcart.exceptions import StoreError
 
 _CONFIRM: Final = 20.0  # seconds for the broker to confirm; longer than a pause that a broker is expected to survive
+
+_KNOCK: Final = 1.0  # seconds for an address to accept a connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Publisher:
     async def _connected(self) -> KafkaBroker:
         async with self._connecting:
             if self._broker is None:
+                await knock(self._bootstrap)
                 broker = quiet_broker(self._bootstrap, self._client)
                 try:
                     await broker.connect()
@@ -90,6 +94,24 @@ async def _send(broker: KafkaBroker, message: Message) -> asyncio.Future[RecordM
     """Hand a message to the driver, which sends what it has together, and return the broker's receipt to come."""
     headers = {"content-type": "application/json", **message.headers}
     return await broker.publish(message.value, message.topic, key=message.key, headers=headers, no_confirm=True)
+
+
+async def knock(bootstrap: str) -> None:
+    """Do nothing if one of the cluster's addresses accepts a connection.
+
+    Asked first, because a FastStream broker whose start fails leaves its producer open, for ever.
+
+    Raises:
+        StoreError: none does.
+    """
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        with suppress(OSError, TimeoutError, ValueError):
+            async with asyncio.timeout(_KNOCK):
+                _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+            return
+    raise StoreError("Kafka is not there")
 
 
 def quiet_broker(bootstrap: str, client: str) -> KafkaBroker:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+from cloudcart.lab.broker import Broker
 from cloudcart.lab.postgres import Postgres
 from cloudcart.lab.valkey import Valkey
 from cloudcart.services import create_service, prepare_database, service_tables
@@ -28,6 +30,7 @@ from cloudcart.settings import Auth, ServiceName, Settings, Stores, Urls
 from cloudcart.stores.database import conninfo
 
 ADMIN_PASSWORD = "admin-password"
+NO_KAFKA = "127.0.0.1:9"  # the discard port: nobody listens, and a connection is refused at once
 DEMO_PASSWORD = "demo-password"
 
 
@@ -105,7 +108,9 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def _served(app: Any, listener: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1, timeout_keep_alive=60
+    )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -123,16 +128,18 @@ StartShop = Callable[..., AbstractAsyncContextManager[Shop]]
 
 
 @pytest.fixture
-def settings_for(
-    auth: Auth, database_urls: dict[str, str], valkey: Valkey, request: pytest.FixtureRequest
-) -> Callable[..., Settings]:
+def fresh_broker(short_directory: Path) -> Iterator[Broker]:
+    """A broker that knows no consumer groups yet: the leavings of another test would hold up the next join."""
+    with Broker(short_directory / "fresh-broker") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def settings_for(auth: Auth, database_urls: dict[str, str], valkey: Valkey) -> Callable[..., Settings]:
     """Settings of one service on the stores of this test process."""
 
-    def make(
-        name: ServiceName, urls: Mapping[str, str], overrides: Mapping[str, object], kafka: str | None = None
-    ) -> Settings:
-        address = request.getfixturevalue("broker").address if kafka is None else kafka
-        stores = Stores(database=SecretStr(database_urls.get(name, "")), redis=valkey.url, kafka=address)
+    def make(name: ServiceName, urls: Mapping[str, str], overrides: Mapping[str, object], kafka: str) -> Settings:
+        stores = Stores(database=SecretStr(database_urls.get(name, "")), redis=valkey.url, kafka=kafka)
         settings = Settings(lab=True, log_level="warning", stores=stores, urls=Urls(**urls), auth=auth)
         return settings.with_overrides(overrides)
 
@@ -147,7 +154,7 @@ def start_shop(settings_for: Callable[..., Settings], admin_sql: psycopg.Connect
     async def start(
         *names: ServiceName,
         overrides: Mapping[str, object] | None = None,
-        kafka: str | None = None,
+        kafka: str = NO_KAFKA,
         urls: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Shop]:
         async with AsyncExitStack() as stack:
@@ -176,14 +183,14 @@ def _listener() -> socket.socket:
     return listener
 
 
-async def wait_for(condition: Callable[[], Awaitable[Any]], timeout: float = 10.0) -> Any:
+async def wait_for(condition: Callable[[], Awaitable[Any]], patience: float = 10.0) -> Any:
     """Wait until ``condition`` is true and return what it returned; say what it was if it never is."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + patience
     while True:
         seen = await condition()
         if seen:
             return seen
-        assert time.monotonic() < deadline, f"still {seen!r} after {timeout:g} s"
+        assert time.monotonic() < deadline, f"still {seen!r} after {patience:g} s"
         await asyncio.sleep(0.02)
 
 

@@ -34,31 +34,29 @@ def test_register_log_in_validate(start_shop: Any) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    ("change", "status", "named"),
-    [
-        ({"username": "admin"}, 409, "user name"),
-        ({"email": "ADMIN@cloudcart.example"}, 409, "email"),
-        ({"email": "not an address"}, 422, "email"),
-        ({"username": "a b"}, 422, "username"),
-        ({"username": "ab\x00cd"}, 422, "username"),
-        ({"password": "short"}, 422, "password"),
-        ({"password": "ä" * 40}, 422, "password"),
-        ({"full_name": "a\x00b"}, 422, "full_name"),
-        ({"is_admin": True}, 201, None),
-    ],
-)
-def test_registration_refuses(start_shop: Any, change: dict[str, Any], status: int, named: str | None) -> None:
+REFUSED = [
+    ({"username": "admin"}, 409, "user name"),
+    ({"email": "ADMIN@cloudcart.example"}, 409, "email"),
+    ({"email": "not an address"}, 422, "email"),
+    ({"username": "a b"}, 422, "username"),
+    ({"username": "ab\x00cd"}, 422, "username"),
+    ({"password": "short"}, 422, "password"),
+    ({"password": "ä" * 40}, 422, "password"),
+    ({"full_name": "a\x00b"}, 422, "full_name"),
+]
+
+
+def test_registration_refuses(start_shop: Any) -> None:
     async def main() -> None:
         async with start_shop("users") as shop:
-            answer = await shop.users.post("/auth/register", json={**NEW, **change})
-            assert answer.status_code == status
-            if named is not None:
+            for change, status, named in REFUSED:
+                answer = await shop.users.post("/auth/register", json={**NEW, **change})
+                assert answer.status_code == status, change
                 assert named in answer.json()["error"]
                 assert answer.headers["content-type"] == "application/problem+json"
-                assert "short" not in answer.text or named != "password" or "at least" in answer.text
-            else:
-                assert answer.json()["user"]["is_admin"] is False  # nobody makes himself an administrator
+                assert NEW["password"] not in answer.text
+            bold = await shop.users.post("/auth/register", json={**NEW, "is_admin": True})
+            assert bold.json()["user"]["is_admin"] is False  # nobody makes himself an administrator
 
     asyncio.run(main())
 
