@@ -163,13 +163,13 @@ class ActiveFaults:
 
         Args:
             record: a fault that matches the work.
-            route: the work's route template, for counting where it has no key.
-            key: the request key, or empty.
+            route: the work's route template: calls to two routes on behalf of one request are two draws.
+            key: the request key, or empty; then the work is counted per route.
         """
         now = self._clock()
         if record.ended or now >= record.deadline or (record.leased and now >= self._lease_until):
             return None
-        key = key or record.next_key(route)
+        key = f"{key} {route}" if key else record.next_key(route)
         if not record.scheduled():
             return None
         record.drawn += 1
