@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from cloudcart.load.journey import Answer as Answer
     from cloudcart.load.journey import Journey as Journey
     from cloudcart.load.lookup import find_journey as find_journey
     from cloudcart.load.lookup import list_journeys as list_journeys
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
     from cloudcart.load.report import GeneratorReport as GeneratorReport
     from cloudcart.load.runner import LoadRun as LoadRun
     from cloudcart.load.runner import start_load as start_load
+    from cloudcart.load.transport import Answer as Answer
 
 _HOMES: Final = {
-    "Answer": "journey",
+    "Answer": "transport",
     "GeneratorReport": "report",
     "Journey": "journey",
     "LoadProfile": "profile",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json as json_module
 import os
 import random
 import secrets
@@ -19,14 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import gevent
-from geventhttpclient.client import HTTPClient, HTTPClientPool
-from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust import FastHttpUser, constant_pacing, task
 from locust.exception import RescheduleTask
 
 from cloudcart.exceptions import LoadError
-from cloudcart.load.rows import Row, counts_as_error
-from cloudcart.units import format_duration
+from cloudcart.load.rows import Row
+from cloudcart.load.transport import NOTHING, Answer, OneAttemptPool, read_answer, why_no_answer
 
 T = TypeVar("T")
 
@@ -45,30 +42,6 @@ class Account(NamedTuple):
     user_id: int
     username: str
     token: str
-
-
-class Answer(NamedTuple):
-    """What came back. ``status`` 0 means no whole answer; header names are lower-case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def ok(self) -> bool:
-        """A status from 200 to 399."""
-        return 200 <= self.status < 400
-
-    def json(self) -> Any:
-        """Return the body as JSON.
-
-        Raises:
-            ValueError: it is none.
-        """
-        return json_module.loads(self.body)
-
-
-NOTHING: Final = Answer(0, {}, b"")
 
 
 def wall_clock() -> Callable[[], float]:
@@ -117,7 +90,7 @@ class Journey(FastHttpUser):  # type: ignore[misc]  # Locust has no types
     supplies: ClassVar[Supplies] = Supplies()
 
     def __init__(self, environment: Any) -> None:
-        self.client_pool = _OneAttemptPool(
+        self.client_pool = OneAttemptPool(
             connection_timeout=self.supplies.timeout,
             network_timeout=self.supplies.timeout,
             concurrency=self.concurrency,
@@ -179,7 +152,7 @@ class Journey(FastHttpUser):  # type: ignore[misc]  # Locust has no types
             raise
         finally:  # also when the generator ends this greenlet: a request that was sent leaves a row
             self._due = done = self.supplies.clock()
-            what, faults = f"{method} {name}", _marks(answer)
+            what, faults = f"{method} {name}", answer.marks
             place = (self.journey_name, self.arrival, self._step)
             self.supplies.record(Row(due, sent, done, what, *place, answer.status, error, faults, trace_id, key))
         if answer.ok or answer.status in refusals:
@@ -275,48 +248,11 @@ class Journey(FastHttpUser):  # type: ignore[misc]  # Locust has no types
             with gevent.Timeout(self.supplies.timeout):
                 response = self.client.request(method, path, name=name, json=json, headers=headers, catch_response=True)
         except gevent.Timeout as expired:
-            return NOTHING, _reason(expired, self.supplies.timeout)
+            return NOTHING, why_no_answer(expired, self.supplies.timeout)
         with response:
-            answer, error = self._read(response)
+            answer, error = read_answer(response, self.supplies.timeout)
             if answer.ok or answer.status in refusals:
                 response.success()
             else:
                 response.failure(error or f"HTTP {answer.status}")
         return answer, error
-
-    def _read(self, response: Any) -> tuple[Answer, str]:
-        broken = response.request_meta["exception"]
-        if broken is not None:
-            return NOTHING, _reason(broken, self.supplies.timeout)
-        answer = Answer(response.status_code, response.headers, response.content)
-        return answer, f"HTTP {answer.status}" if counts_as_error(answer.status) else ""
-
-
-def _reason(broken: BaseException, timeout: float) -> str:
-    """Say in a few words why there is no whole answer."""
-    broken = getattr(broken, "original", None) or broken  # the client wraps what it might have tried again
-    if isinstance(broken, gevent.Timeout | TimeoutError):
-        return f"no answer within {format_duration(timeout)}"
-    if isinstance(broken, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(broken, HTTPConnectionClosed | ConnectionResetError | BrokenPipeError):
-        return "connection closed before the answer"
-    if isinstance(broken, HTTPParseError):
-        return f"no whole answer: {broken}"
-    return f"{type(broken).__name__}: {broken}"
-
-
-def _marks(answer: Answer) -> str:
-    """Return the ids of the faults that marked the answer, separated by commas."""
-    found = answer.headers.get("x-cloudcart-fault") or ""
-    marks = found if isinstance(found, str) else ",".join(found)  # a list, if the header came more than once
-    return marks.replace(" ", "")
-
-
-class _OneAttemptPool(HTTPClientPool):
-    """Connections of one visitor. No request is repeated: that would hide an error, and be load nobody asked for."""
-
-    def get_client(self, url: Any) -> HTTPClient:
-        client = super().get_client(url)
-        client._connection_pool.size = -1  # noqa: SLF001  # the client repeats as often as it has connections, plus one
-        return client

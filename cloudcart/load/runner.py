@@ -6,17 +6,12 @@ process with a server thread then hangs). Called by the experiment, the pytest f
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import ipaddress
-import json
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
-from urllib.parse import urlsplit
+from typing import Any, Final, Self
 
 from cloudcart.exceptions import LoadError, MissingExtraError, UsageError
 from cloudcart.load.child import GeneratorProcess
@@ -24,6 +19,7 @@ from cloudcart.load.lookup import find_journey
 from cloudcart.load.profile import LoadProfile
 from cloudcart.load.report import GeneratorReport
 from cloudcart.load.rows import FINAL_FILE, LIVE_FILE, Columns, RowReader, write_parquet
+from cloudcart.load.specification import PreparedUser, check_host, specification
 from cloudcart.units import parse_duration
 
 LOG_FILE: Final = "generator.log"
@@ -31,22 +27,6 @@ _START_DEADLINE: Final = 60.0
 _DRAIN: Final = 5.0  # as in ``generator``, which must not be imported here
 _PATIENCE: Final = 5.0  # beyond the drain, before a generator that should have ended is killed
 _LOOK: Final = 0.05  # seconds between two looks at the rows
-
-
-class PreparedUser(Protocol):
-    """An account and a token that outlives the load, as ``Lab.prepare_users`` makes them."""
-
-    @property
-    def user_id(self) -> int:
-        """The user's id."""
-
-    @property
-    def username(self) -> str:
-        """The user's name."""
-
-    @property
-    def token(self) -> str:
-        """The bearer token."""
 
 
 def start_load(
@@ -66,8 +46,8 @@ def start_load(
         profile: how much, of what, for how long.
         host: base URL of the gateway.
         users: accounts prepared for the load; none: the generator registers a few through the API before it begins.
-        admin_token: token of an admin, for journeys of an admin.
         folder: where rows, log and finally ``requests.parquet`` go; made when missing.
+        admin_token: token of an admin, for journeys of an admin.
         seed: instead of the profile's.
         progress: told what is going on.
         allow_remote: give load to a host other than this one. Say so only for a lab that is yours.
@@ -77,7 +57,7 @@ def start_load(
         MissingExtraError: Locust or pyarrow is not installed.
         LoadError: the generator did not start; the message has its last words.
     """
-    _check_host(host, allow_remote=allow_remote)
+    check_host(host, allow_remote=allow_remote)
     for module in ("locust", "pyarrow"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, "load")
@@ -88,8 +68,10 @@ def start_load(
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
     (folder / LIVE_FILE).unlink(missing_ok=True)
-    with _specification(profile, host.rstrip("/"), journey, folder, _accounts(users, admin_token)) as specification:
-        process = GeneratorProcess(specification, folder / LOG_FILE)
+    with specification(
+        profile, host=host.rstrip("/"), journey=journey, folder=folder, users=users, admin_token=admin_token
+    ) as written:
+        process = GeneratorProcess(written, folder / LOG_FILE)
         run = LoadRun(profile, folder, process)
         try:
             import pyarrow  # noqa: F401  # needed at the end; imported while there is nothing to do but wait
@@ -254,44 +236,3 @@ class LoadRun:
         self.started = news.get("started", self.started)
         if "report" in news:
             self.report = GeneratorReport(**news["report"])
-
-
-@contextlib.contextmanager
-def _specification(
-    profile: LoadProfile, host: str, journey: Path, folder: Path, secrets: Mapping[str, object]
-) -> Iterator[Path]:
-    """Write down what the generator is to do, for as long as it takes to read; tokens are for our own eyes only."""
-    accounts, specification = folder / "accounts.json", folder / "generator.json"
-    with open(accounts, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-        json.dump(secrets, file)
-    places = {"journey": str(journey), "rows": str(folder / LIVE_FILE), "accounts": str(accounts)}
-    specification.write_text(json.dumps({"profile": profile.model_dump(mode="json"), "host": host, **places}))
-    try:
-        yield specification
-    finally:
-        accounts.unlink(missing_ok=True)
-        specification.unlink()
-
-
-def _accounts(users: Sequence[PreparedUser], admin_token: str) -> dict[str, object]:
-    return {"users": [(user.user_id, user.username, user.token) for user in users], "admin": admin_token}
-
-
-def _check_host(host: str, *, allow_remote: bool) -> None:
-    """Refuse what is no base URL, and what is not this machine unless that was said to be meant."""
-    url = urlsplit(host)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise UsageError(f"load goes to a base URL like http://127.0.0.1:3000, not {host!r}")
-    if not (allow_remote or _is_loopback(url.hostname)):
-        raise UsageError(
-            f"{url.hostname} is not this machine; allow_remote=True gives load to a lab elsewhere that is yours"
-        )
-
-
-def _is_loopback(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -1,0 +1,73 @@
+"""What the parent tells a generator to do: written to files for as long as it takes to read them.
+
+Also the check of where load may go. Used by ``runner``; ``generator`` reads what is written here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from cloudcart.exceptions import UsageError
+from cloudcart.load.profile import LoadProfile
+from cloudcart.load.rows import LIVE_FILE
+
+
+class PreparedUser(Protocol):
+    """An account and a token that outlives the load, as ``Lab.prepare_users`` makes them."""
+
+    @property
+    def user_id(self) -> int:
+        """The user's id."""
+
+    @property
+    def username(self) -> str:
+        """The user's name."""
+
+    @property
+    def token(self) -> str:
+        """The bearer token."""
+
+
+@contextlib.contextmanager
+def specification(
+    profile: LoadProfile, *, host: str, journey: Path, folder: Path, users: Sequence[PreparedUser], admin_token: str
+) -> Iterator[Path]:
+    """Write down what the generator is to do; remove it again on leaving. Tokens are for our own eyes only."""
+    accounts, written = folder / "accounts.json", folder / "generator.json"
+    secrets = {"users": [(user.user_id, user.username, user.token) for user in users], "admin": admin_token}
+    with open(accounts, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        json.dump(secrets, file)
+    places = {"journey": str(journey), "rows": str(folder / LIVE_FILE), "accounts": str(accounts)}
+    written.write_text(json.dumps({"profile": profile.model_dump(mode="json"), "host": host, **places}))
+    try:
+        yield written
+    finally:
+        accounts.unlink(missing_ok=True)
+        written.unlink()
+
+
+def check_host(host: str, *, allow_remote: bool) -> None:
+    """Refuse what is no base URL, and what is not this machine unless that was said to be meant."""
+    url = urlsplit(host)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise UsageError(f"load goes to a base URL like http://127.0.0.1:3000, not {host!r}")
+    if not (allow_remote or _is_loopback(url.hostname)):
+        raise UsageError(
+            f"{url.hostname} is not this machine; allow_remote=True gives load to a lab elsewhere that is yours"
+        )
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
