@@ -20,7 +20,7 @@ LAYERS = {
     # how a fault reaches traffic
     "chaos": {"exceptions", "units", "settings", "events", "faults", "telemetry"},
     # the shop
-    "stores": {"exceptions", "settings", "events", "telemetry"},
+    "stores": {"exceptions", "settings", "events", "telemetry", "chaos"},
     "services": {"exceptions", "units", "settings", "events", "telemetry", "faults", "chaos", "stores"},
     # the lab: what do users do, was it all right, where does it run
     "signals": {"exceptions", "units"},
