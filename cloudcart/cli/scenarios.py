@@ -60,11 +60,11 @@ def run(
     cloudcart run slow_products_do_not_take_the_gateway_down
     cloudcart run slow_products_do_not_take_the_gateway_down --set gateway.bulkhead=off --seed 7
     """
-    from cloudcart.cli.run_progress import RunProgress
+    from cloudcart.cli.run_progress import PHASES, RunProgress
     from cloudcart.cli.run_result import EXIT_CODES, result_document, result_parts
     from cloudcart.experiment import run_scenario
 
-    with RunProgress() as progress:
+    with RunProgress({**PHASES, "start": f"on the lab {name!r}"} if name else PHASES) as progress:
         finished = run_scenario(
             scenario, seed=seed, settings=overrides, folder=report_dir, lab_name=name, watcher=progress
         )
