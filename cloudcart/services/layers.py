@@ -1,7 +1,8 @@
 """The layers that every service stands behind, apart from chaos: pure ASGI, one idea each.
 
 Which of them are used, and in which order, is said in one place only: ``services.assemble``. None of them knows what
-the application does.
+the application does. A layer that has nothing to do after the request hands on what the next one returns instead of
+waiting for it: each coroutine less makes every request cheaper.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ class RequestContextLayer:
         self._app = app
         self._lab = lab
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection of the server."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one request, or whatever else the server asks for."""
         if scope["type"] == "http":
             headers = {
                 name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _TRAVELLING
             }
             current.set(context_from_headers(headers, lab=self._lab))
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class TrafficLayer:
@@ -68,7 +69,7 @@ class TrafficLayer:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection of the server."""
+        """Serve one request, or whatever else the server asks for."""
         if scope["type"] != "http" or scope["path"] in OPERATIONS:
             scope[ROUTE] = scope.get("path", "")
             await self._app(scope, receive, send)
@@ -79,14 +80,14 @@ class TrafficLayer:
         request_id = (b"x-request-id", context.request_id.encode())
         status, complete = 0, False
 
-        async def count(message: Message) -> None:
+        def count(message: Message) -> Awaitable[None]:
             nonlocal status, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), request_id]
             else:
                 complete = not message.get("more_body", False)
-            await send(message)
+            return send(message)
 
         traffic = self._traffic
         traffic.in_flight += 1
@@ -116,20 +117,22 @@ class BodyLimitLayer:
         self._app = app
         self._limit = limit
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection of the server."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one request, or whatever else the server asks for."""
         if scope["type"] == "http":
             for name, value in scope["headers"]:
                 if name == b"content-length" and (not value.isdigit() or int(value) > self._limit):
-                    await self._refuse(scope, receive, send)
-                    return
+                    return self._refuse(scope, receive, send)
                 if name == b"transfer-encoding":
-                    body = await _read(receive, self._limit)
-                    if body is None:
-                        await self._refuse(scope, receive, send)
-                        return
-                    receive = _replay(body, receive)
-        await self._app(scope, receive, send)
+                    return self._read_first(scope, receive, send)
+        return self._app(scope, receive, send)
+
+    async def _read_first(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read(receive, self._limit)
+        if body is None:
+            await self._refuse(scope, receive, send)
+        else:
+            await self._app(scope, _replay(body, receive), send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         await problem(413, f"the body is larger than {self._limit} bytes; send less at once")(scope, receive, send)
@@ -164,19 +167,22 @@ class OperationsLayer:
         self._telemetry = telemetry
         self._checks = checks
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection of the server."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one request, or whatever else the server asks for."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         if scope["method"] == "HEAD":
             scope, send = {**scope, "method": "GET"}, _without_body(send)
         if scope["path"] not in OPERATIONS:
-            await self._app(scope, receive, send)
-        elif scope["method"] != "GET":
-            await problem(405, "this address is only read", headers={"allow": "GET, HEAD"})(scope, receive, send)
+            return self._app(scope, receive, send)
+        return self._operate(scope, receive, send)
+
+    async def _operate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "GET":
+            response = problem(405, "this address is only read", headers={"allow": "GET, HEAD"})
         else:
-            await (await self._operation(scope["path"]))(scope, receive, send)
+            response = await self._operation(scope["path"])
+        await response(scope, receive, send)
 
     async def _operation(self, path: str) -> Response:
         if path == "/metrics":

@@ -7,7 +7,7 @@ let through and ``app`` is a request's way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
@@ -89,13 +89,12 @@ class _Door:
         self._life = life
         self._reset = reset
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._life(scope, receive, send)
-        elif scope["path"] == _RESET and self._reset is not None:
-            await self._reset(scope, receive, send)
-        else:
-            await self._gateway(scope, receive, send)
+            return self._life(scope, receive, send)
+        if scope["path"] == _RESET and self._reset is not None:
+            return self._reset(scope, receive, send)
+        return self._gateway(scope, receive, send)
 
 
 def _upstreams(settings: Settings, client: HttpClient, metrics: GatewayMetrics) -> Mapping[ServiceName, Upstream]:
