@@ -68,11 +68,11 @@ def note(message: str) -> None:
     click.echo(message, err=True)
 
 
-def plain_table(*columns: str) -> Table:
-    """Return an empty table without lines: a heading and columns two spaces apart. The last column may wrap."""
+def plain_table(*columns: str, wrap: int = 1) -> Table:
+    """Return an empty table without lines: a heading and columns two spaces apart; the last ``wrap`` ones may wrap."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column != columns[-1])
+        table.add_column(column, overflow="fold", no_wrap=column not in columns[-wrap:])
     return table

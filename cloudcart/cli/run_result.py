@@ -47,14 +47,12 @@ def result_parts(record: Record, report: str) -> Iterable[RenderableType]:
 
 
 def _objectives(found: Sequence[Record]) -> RenderableType:
-    from cloudcart.signals.amounts import format_amount
-
-    table = plain_table("verdict", "objective", "reading", "bound", "samples", "why")
+    """Return a row for each objective; its text holds the bound, and the reason the reading and its samples."""
+    table = plain_table("verdict", "objective", "reading", wrap=2)
     for one in found:
         where = ", ".join(filter(None, (one["route"], one["service"], one["phase"] and f"{one['phase']} phase")))
         objective = escape(one["objective"]) + (f"\n[dim]{escape(where)}[/dim]" if where else "")
-        amounts = (format_amount(one["reading"], one["unit"]), format_amount(one["bound"], one["unit"]))
-        table.add_row(_verdict(one["verdict"]), objective, *amounts, f"{one['samples']:,}", escape(one["reason"]))
+        table.add_row(_verdict(one["verdict"]), objective, escape(one["reason"]))
     return table
 
 
