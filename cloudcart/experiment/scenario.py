@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
-from cloudcart.exceptions import UsageError
+from cloudcart.exceptions import MissingExtraError, UsageError
 from cloudcart.experiment.experiment import Experiment, ScheduledFault
 from cloudcart.faults import parse_fault
 from cloudcart.load import LoadProfile
@@ -163,6 +163,10 @@ def _scenario_function(path: Path) -> Any:
     sys.modules[spec.name] = module  # inspect finds a function's module there
     try:
         spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        if error.name == "pytest":
+            raise MissingExtraError("pytest", "load") from None
+        raise UsageError(f"{path} cannot be imported: {error}") from error
     except Exception as error:
         raise UsageError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     for name, function in vars(module).items():

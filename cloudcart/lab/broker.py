@@ -44,7 +44,7 @@ class Broker:
             BackendError: confluent-kafka is missing.
         """
         if find_spec("confluent_kafka") is None:
-            raise BackendError("the broker is missing: run: pip install 'cloudcart[lab]' (for confluent-kafka)")
+            raise BackendError("confluent-kafka is not installed; run: pip install 'cloudcart[lab]'")
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         command = [sys.executable, "-m", __name__ if __name__ != "__main__" else "cloudcart.lab.broker"]
         self.process = spawn(command, log=self.log, death_signal=self.death_signal, stdout=subprocess.PIPE)

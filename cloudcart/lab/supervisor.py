@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from cloudcart.exceptions import CloudCartError, LabError, UsageError
+from cloudcart.exceptions import BackendError, CloudCartError, LabError, UsageError
 from cloudcart.lab.control import ControlServer
 from cloudcart.lab.directory import LabDirectory
 from cloudcart.lab.progress import Reporter
@@ -222,6 +222,9 @@ def _run(directory: LabDirectory, spec: dict[str, Any], report: Reporter) -> str
         Supervisor(directory, spec, report).run()
     except CloudCartError as error:
         problem = error
+    except ModuleNotFoundError as error:
+        traceback.print_exc()
+        problem = BackendError(f"{error.name} is not installed; run: pip install 'cloudcart[lab]'")
     except Exception as error:
         traceback.print_exc()
         problem = LabError(f"the supervisor failed, which is a bug of cloudcart: {error!r}")

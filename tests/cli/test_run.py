@@ -130,3 +130,11 @@ def test_list(cloudcart):
     assert found["control_no_fault_no_alarm"]["claim"] == "Nothing is broken and no objective is missed"
     text = cloudcart("list").stdout
     assert all(name in text for name in found)
+
+
+@pytest.mark.parametrize("package", ["locust", "pyarrow", "pytest"])
+def test_a_missing_package_names_the_command_that_adds_it(cloudcart, environment_without, package):
+    search = environment_without(package)["PYTHONPATH"]
+    done = cloudcart("run", "control_no_fault_no_alarm", "--name", "runs", PYTHONPATH=search)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"Error: {package} is not installed; run: pip install 'cloudcart[load]'"
