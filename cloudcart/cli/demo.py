@@ -12,10 +12,11 @@ import click
 
 from cloudcart.cli.options import report_dir_option
 from cloudcart.cli.output import show
+from cloudcart.exceptions import BackendError
 
-_SCENARIO: Final = "orders_survive_errors_and_latency"
+SCENARIO: Final = "orders_survive_errors_and_latency"
 
-_TOUR: Final = {
+TOUR: Final = {
     "start": "a real shop starts: PostgreSQL, Valkey, a Kafka-protocol broker, five services, one worker",
     "load": "visitors get accounts; Locust, in a process of its own, will send them",
     "warmup": "visitors browse, log in and buy; these first seconds are not measured",
@@ -25,9 +26,9 @@ _TOUR: Final = {
     "judge": "readings are compared with the objectives that the scenario declares",
 }
 
-_NEXT: Final = f"""
+NEXT: Final = f"""
 What to try next
-  cloudcart run {_SCENARIO} --set gateway.retries=off --set orders.retries=off
+  cloudcart run {SCENARIO} --set gateway.retries=off --set orders.retries=off
                                  the same without retries: the claim should fail
   cloudcart up                   keep a shop running; in another terminal:
   cloudcart inject latency --target products --param median=80ms --param p99=900ms
@@ -40,11 +41,14 @@ What to try next
 @click.pass_context
 def demo(ctx: click.Context, report_dir: Path) -> None:
     """Take the two-minute tour: shop, load, one fault, a verdict."""
+    from cloudcart.cli.machine import look_at_extras
     from cloudcart.cli.run_progress import RunProgress
     from cloudcart.cli.run_result import EXIT_CODES, result_parts
     from cloudcart.experiment import run_scenario
 
-    with RunProgress(_TOUR) as progress:
-        finished = run_scenario(_SCENARIO, folder=report_dir, watcher=progress)
-    show("", *result_parts(finished.record, str(finished.report)), _NEXT)
+    if any(extra.state != "ok" for extra in look_at_extras()):
+        raise BackendError("the tour needs packages that are not installed; run: pip install 'cloudcart[all]'")
+    with RunProgress(TOUR) as progress:
+        finished = run_scenario(SCENARIO, folder=report_dir, watcher=progress)
+    show("", *result_parts(finished.record, str(finished.report)), NEXT)
     ctx.exit(EXIT_CODES[str(finished.verdict)])
