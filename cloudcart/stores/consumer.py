@@ -8,6 +8,7 @@ what the messages mean.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -131,7 +132,7 @@ class EventConsumer:
             for record in records:
                 await self._until_handled(partial(self._handle_under_faults, record))
         else:
-            await self._until_handled(partial(self._handle, records))
+            await self._until_handled(lambda _number: self._handle(records))
         for record in records:
             self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
         try:
@@ -141,16 +142,20 @@ class EventConsumer:
         if len(records) < self._batch:
             await asyncio.sleep(_GATHER)
 
-    async def _handle_under_faults(self, record: Record) -> None:
+    async def _handle_under_faults(self, record: Record, number: int) -> None:
         key = (record.key or b"").decode(errors="replace")
+        if key and number:
+            key += f"/r{number}"  # a repeat is a draw of its own, or a rejected message would be rejected for ever
         await through_faults(self._faults, record.topic, key, partial(self._handle, (record,)))
         self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
 
-    async def _until_handled(self, attempt: Callable[[], Awaitable[None]]) -> None:
+    async def _until_handled(self, attempt: Callable[[int], Awaitable[None]]) -> None:
+        """Call ``attempt`` with 0, 1, 2, .. until it succeeds."""
         warned = False
-        while True:
+        for number in itertools.count():
             try:
-                return await attempt()
+                await attempt(number)
+                return
             except MessageRejectedError:
                 pass
             except Exception:  # whatever it is, going on would lose messages
