@@ -44,7 +44,7 @@ _POLL: Final = 50  # milliseconds that the broker may wait for messages; the moc
 _LOOK: Final = 40  # milliseconds between two looks at what was fetched
 _GATHER: Final = 0.04  # seconds after a batch in which the next one gathers: fewer transactions under load
 _MEASURE: Final = 1.0  # seconds between two looks at the lag
-_PATIENCE: Final = 0.2  # seconds for an orderly stop
+_PATIENCE: Final = 0.5  # seconds for an orderly stop
 _PAUSE: Final = 0.5  # seconds before a batch, or a connection, is tried again
 _LOG: Final = logging.getLogger(__name__)
 
@@ -180,9 +180,14 @@ class EventConsumer:
 async def _stop(broker: KafkaBroker, consumer: Any) -> None:
     """Stop, at once also while the group is being joined: aiokafka would wait seconds for the coordinator's answer."""
     stopping = asyncio.ensure_future(broker.stop())
-    await asyncio.wait([stopping], timeout=_PATIENCE)
-    if not stopping.done() and consumer is not None:
-        await consumer._client.close()  # noqa: SLF001  # no public way; without connections nothing is waited for
+    joined = consumer is not None and consumer.assignment()
+    await asyncio.wait([stopping], timeout=_PATIENCE if joined else 0)
+    if consumer is not None:
+        client = consumer._client  # noqa: SLF001  # no public way; without connections nothing is waited for
+        while not stopping.done():
+            await client.close()
+            await asyncio.wait([stopping], timeout=_PATIENCE)
+        await client.close()  # on its way out it may have connected again
     await stopping
 
 

@@ -12,8 +12,8 @@ from cloudcart.events import Event, OrderCreated, OrderPaymentConfirmed, OrderSt
 
 _SENTENCES: Final[Mapping[str, Callable[[Any], str]]] = {
     UserCreated.topic: lambda event: f"Welcome to CloudCart, {event.username}.",
-    OrderCreated.topic: lambda event: f"We have your order {event.order_id} over {event.total_amount}.",
-    OrderPaymentConfirmed.topic: lambda event: f"You paid {event.amount} for order {event.order_id}.",
+    OrderCreated.topic: lambda event: f"We have your order {event.order_id} over {event.total_amount:.2f}.",
+    OrderPaymentConfirmed.topic: lambda event: f"You paid {event.amount:.2f} for order {event.order_id}.",
     OrderStatusChanged.topic: lambda event: f"Order {event.order_id}: {event.message}",
 }
 _ENVELOPE: Final = frozenset({"event_id", "event_type", "schema_version", "occurred_at", "service", "trace_id"})

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import prometheus_client
 import psycopg
-from prometheus_client import Counter
 
 from cloudcart.events import Event, decode
 from cloudcart.exceptions import StoreError
@@ -60,7 +61,7 @@ class Worker:
         self._database = database
         self._publisher = publisher
         self._listeners = listeners
-        self._consumed = Counter(
+        self._consumed = prometheus_client.Counter(
             "kafka_events_consumed_total", "Events handled.", ["topic", "outcome"], registry=telemetry.registry
         )
         self._end_to_end = DurationHistogram(
@@ -145,10 +146,9 @@ class Worker:
             self._consumed.labels(event.topic, "handled").inc()
             self._end_to_end.labels(event.topic).observe(max(0.0, now - event.occurred_at.timestamp()))
             _LOG.info("event", extra={"event_type": event.topic, "event_details": event.model_dump(mode="json")})
-        handled = {event.event_id for event in fresh}
-        for event in events:
-            if event.event_id not in handled:
-                self._consumed.labels(event.topic, "ignored").inc()
+        ignored = Counter(event.topic for event in events) - Counter(event.topic for event in fresh)
+        for topic, count in ignored.items():
+            self._consumed.labels(topic, "ignored").inc(count)
 
     async def _set_aside(self, unreadable: Sequence[Unreadable]) -> None:
         """Put messages on their dead-letter topics: the original bytes, with where they were and why in headers.
