@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,14 @@ class CommandLine:
         self, *arguments: str, cwd: Path | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        process = self.begin(*arguments, cwd=cwd, **environment)
-        out, err = process.communicate(timeout=3 * DEADLINE)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        with self.begun(*arguments, cwd=cwd, **environment) as process:
+            out, err = process.communicate(timeout=3 * DEADLINE)
+            return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def begin(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
-        """Start a command."""
-        return subprocess.Popen(
+    @contextmanager
+    def begun(self, *arguments: str, cwd: Path | None = None, **environment: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a command beside the block; it does not outlive the block."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "cloudcart.cli", *arguments],
             cwd=cwd or self.state,
             env={**os.environ, STATE_DIR: str(self.state / "labs"), **self.environment, **environment},
@@ -45,6 +47,11 @@ class CommandLine:
             stderr=subprocess.PIPE,
             text=True,
         )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def json(self, *arguments: str) -> Any:
         """Run a command that must succeed and return what it printed."""

@@ -11,8 +11,8 @@ SCENARIO = '''
 """A short scenario."""
 import pytest
 
-@pytest.mark.cloudcart_load("browse", rate=10, duration="5s", warmup="1s")
-@pytest.mark.cloudcart_fault("latency", target="products", fixed="5ms", start="2s", duration="1s")
+@pytest.mark.cloudcart_load("browse", rate=10, duration="3s", warmup="500ms")
+@pytest.mark.cloudcart_fault("latency", target="products", fixed="5ms", start="1s", duration="1s")
 @pytest.mark.cloudcart_slo({objective!r})
 def test_short(cloudcart_run):
     """It is what it is."""
@@ -77,26 +77,25 @@ def test_for_people(cloudcart, scenario, tmp_path):
 
 
 def test_ctrl_c_heals_and_leaves_the_lab(cloudcart, scenario, tmp_path, lab):
-    process = cloudcart.begin("run", scenario("p50 < 9s"), "--name", "runs", "--report-dir", str(tmp_path))
-    assert any(line.startswith("steady") for line in process.stderr)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in err
-    ours = set(lab["pids"].values())
+    with cloudcart.begun("run", scenario("p50 < 9s"), "--name", "runs", "--report-dir", str(tmp_path)) as process:
+        assert any(line.startswith("fault") for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "Traceback" not in err
     cloudcart.wait_until(
         lambda: not [p for p in cloudcart.processes if "generator" in " ".join(p.cmdline())], "load ends"
     )
-    assert ours <= {process.pid for process in cloudcart.processes}
+    assert set(lab["pids"].values()) <= {process.pid for process in cloudcart.processes}
     assert cloudcart("heal", "--name", "runs").stdout == "no fault was active\n"
 
 
-def test_ctrl_c_ends_a_lab_of_its_own(cloudcart, scenario, tmp_path, lab):
-    process = cloudcart.begin("run", scenario("p50 < 9s"), "--report-dir", str(tmp_path))
-    assert any(line.startswith("load") for line in process.stderr)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 130
+def test_ctrl_c_ends_a_lab_of_its_own(cloudcart, scenario, tmp_path):
+    with cloudcart.begun("run", scenario("p50 < 9s"), "--report-dir", str(tmp_path)) as process:
+        assert any(line.startswith("load") for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        assert process.returncode == 130
     labs = [path.name for path in (cloudcart.state / "labs").iterdir() if path.is_dir()]
     assert labs == ["runs"]
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from contextlib import closing
+from itertools import takewhile
 
 import pytest
 
@@ -14,18 +15,15 @@ import pytest
 @pytest.fixture
 def foreground(cloudcart):
     """A lab in the foreground that is ready: the process and what it printed as JSON."""
-    process = cloudcart.begin("up", "--free-ports", "--json")
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line == "}\n":
-            break
-    else:
-        pytest.fail(process.communicate()[1])
-    yield process, json.loads("".join(lines))
-    if process.poll() is None:
-        process.kill()
-    process.communicate()
+    with cloudcart.begun("up", "--free-ports", "--json") as process:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line == "}\n":
+                break
+        else:
+            pytest.fail(process.stderr.read())
+        yield process, json.loads("".join(lines))
     cloudcart.wait_until_nothing_is_left()
 
 
@@ -56,31 +54,26 @@ def test_down_ends_the_command(cloudcart, foreground):
 
 
 def test_off_a_terminal_changes_are_lines(cloudcart):
-    process = cloudcart.begin("up", "--free-ports", "--name", "lines")
-    head = []
-    for line in process.stdout:
-        head.append(line)
-        if line.startswith("stop it"):
-            break
-    assert any(line.startswith("shop      http://127.0.0.1:") for line in head)
-    assert any(line.startswith("log in    admin / ") for line in head)
-    fault = cloudcart.json("inject", "latency", "--target", "users", "--param", "fixed=1ms", "--name", "lines")
-    said = next(line for line in process.stdout if line.strip())
-    assert said.split(maxsplit=1)[1].strip() == f"fault {fault['id']} acts: +1ms on users"
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert cloudcart.nothing_left
+    with cloudcart.begun("up", "--free-ports", "--name", "lines") as process:
+        head = list(takewhile(lambda line: not line.startswith("stop it"), process.stdout))
+        assert any(line.startswith("shop      http://127.0.0.1:") for line in head)
+        assert any(line.startswith("log in    admin / ") for line in head)
+        fault = cloudcart.json("inject", "latency", "--target", "users", "--param", "fixed=1ms", "--name", "lines")
+        assert any(line.rstrip().endswith(f"fault {fault['id']} acts: +1ms on users") for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert cloudcart.nothing_left
 
 
 def test_ctrl_c_while_it_starts(cloudcart):
-    process = cloudcart.begin("up", "--free-ports")
-    cloudcart.wait_until(lambda: list((cloudcart.state / "labs").glob("*/logs/*")), "the start has begun")
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in err
-    assert cloudcart.nothing_left
+    with cloudcart.begun("up", "--free-ports") as process:
+        cloudcart.wait_until(lambda: list((cloudcart.state / "labs").glob("*/logs/*")), "the start has begun")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "Traceback" not in err
+        assert cloudcart.nothing_left
 
 
 def test_a_taken_port_names_its_holder(cloudcart):
