@@ -213,17 +213,16 @@ class _Pool:
 def _compose(method: str, authority: str, path: str, headers: Headers, body: bytes, attempt: int) -> bytes:
     if not _TARGET.fullmatch(path):
         raise UsageError(f"a path begins with a slash and is percent-encoded, which {path!r} is not")
-    lines = [f"{method} {path} HTTP/1.1", f"host: {authority}"]
     context = current.get()
-    if context is not None:
-        lines += [f"{name}: {value}" for name, value in context.outbound_headers(attempt).items()]
+    own = {"host": authority} if context is None else {"host": authority, **context.outbound_headers(attempt)}
     if body or method in _WITH_BODY:
-        lines.append(f"content-length: {len(body)}")
-    head = b"\r\n".join(["\r\n".join(lines).encode("latin-1"), *[b"%b: %b" % header for header in headers]])
-    breaks = len(lines) + len(headers) - 1
-    if head.count(b"\r") != breaks or head.count(b"\n") != breaks:
+        own["content-length"] = str(len(body))
+    first = f"{method} {path} HTTP/1.1\r\n" + "".join([f"{name}: {value}\r\n" for name, value in own.items()])
+    head = first.encode("latin-1") + b"".join([b"%b: %b\r\n" % header for header in headers])
+    lines = 1 + len(own) + len(headers)
+    if head.count(b"\r") != lines or head.count(b"\n") != lines:
         raise UsageError("a header with a line break would begin a request of its own; take the line break out")
-    return b"%b\r\n\r\n%b" % (head, body)
+    return b"%b\r\n%b" % (head, body)
 
 
 def _travelling(attempt: int) -> Headers:

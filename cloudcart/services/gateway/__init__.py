@@ -29,7 +29,7 @@ from cloudcart.services.gateway.metrics import BreakerStates, GatewayMetrics
 from cloudcart.services.gateway.rate_limit import SCRIPT, RateLimit
 from cloudcart.services.gateway.refusals import RefusalEvents
 from cloudcart.services.gateway.routes import ENDPOINTS
-from cloudcart.services.gateway.upstream import Slots, Upstream
+from cloudcart.services.gateway.upstream import Upstream
 from cloudcart.services.http_client import HttpClient
 from cloudcart.services.problems import problem
 from cloudcart.services.security import SERVICE_HEADER, ServiceTokens, TokenVerifier
@@ -101,7 +101,7 @@ def _upstreams(settings: Settings, client: HttpClient, metrics: GatewayMetrics) 
     shared = asyncio.Semaphore(settings.gateway.connections)
     names: list[ServiceName] = list(dict.fromkeys(endpoint.upstream for endpoint in ENDPOINTS.values()))
 
-    def slots() -> Slots:
+    def slots() -> Bulkhead | asyncio.Semaphore:
         return Bulkhead(settings.gateway.bulkhead_size) if settings.gateway.bulkhead else shared
 
     return {

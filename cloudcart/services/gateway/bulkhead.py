@@ -10,13 +10,13 @@ from cloudcart.exceptions import UpstreamUnavailableError
 
 
 class Bulkhead:
-    """At most ``size`` requests in flight; one more is refused at once. Use with ``async with``."""
+    """At most ``size`` requests in flight; one more is refused at once. Use with ``with``."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._in_flight = 0
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         """Take a place.
 
         Raises:
@@ -26,5 +26,5 @@ class Bulkhead:
             raise UpstreamUnavailableError("too many requests are waiting for this upstream already")
         self._in_flight += 1
 
-    async def __aexit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._in_flight -= 1
