@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from cloudcart.chaos.active import ActiveFaults
@@ -59,7 +59,7 @@ class HttpClient:
         self._peers = peers or {}
         self._max_body = max_body
 
-    async def request(
+    def request(
         self,
         method: str,
         base: str,
@@ -69,8 +69,8 @@ class HttpClient:
         body: bytes = b"",
         timeout: float | None = None,
         attempt: int = 0,
-    ) -> Response:
-        """Return the whole answer, whatever its status.
+    ) -> Coroutine[Any, Any, Response]:
+        """Wait for the whole answer, whatever its status.
 
         Args:
             method: in upper case.
@@ -88,27 +88,34 @@ class HttpClient:
             UsageError: the path or a header would break the request's framing.
         """
         if self._faults is None or not may_act(self._faults):
-            return await self._send(method, base, path, headers, body, timeout, attempt)
+            return self._send(method, base, path, headers, body, timeout, attempt)
         send = partial(self._send, method, base, path, headers, body, timeout, attempt)
-        try:
-            async with asyncio.timeout(timeout):  # an injected delay counts like a slow network
-                return await self._send_under_faults(send, method, base, path, headers, attempt)
-        except TimeoutError:
-            raise UpstreamTimeoutError(f"{base} did not answer in time") from None
+        return self._send_under_faults(send, method, base, path, headers, timeout, attempt)
 
     async def _send_under_faults(
-        self, send: Callable[[], Awaitable[Response]], method: str, base: str, path: str, headers: Headers, attempt: int
+        self,
+        send: Callable[[], Awaitable[Response]],
+        method: str,
+        base: str,
+        path: str,
+        headers: Headers,
+        timeout: float | None,
+        attempt: int,
     ) -> Response:
         assert self._faults is not None
-        return await outbound(
-            self._faults,
-            peer=self._peers.get(base, ""),
-            method=method,
-            route=path.partition("?")[0],
-            headers=[*headers, *_travelling(attempt)],
-            call=send,
-            answer=Response,
-        )
+        try:
+            async with asyncio.timeout(timeout):  # an injected delay counts like a slow network
+                return await outbound(
+                    self._faults,
+                    peer=self._peers.get(base, ""),
+                    method=method,
+                    route=path.partition("?")[0],
+                    headers=[*headers, *_travelling(attempt)],
+                    call=send,
+                    answer=Response,
+                )
+        except TimeoutError:
+            raise UpstreamTimeoutError(f"{base} did not answer in time") from None
 
     async def _send(
         self, method: str, base: str, path: str, headers: Headers, body: bytes, timeout: float | None, attempt: int

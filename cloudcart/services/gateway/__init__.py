@@ -22,7 +22,7 @@ from cloudcart.chaos.active import ActiveFaults
 from cloudcart.exceptions import RefusedError, StoreError
 from cloudcart.services.assemble import assemble
 from cloudcart.services.gateway.app import Gateway
-from cloudcart.services.gateway.bulkhead import Bulkhead
+from cloudcart.services.gateway.bulkhead import Bulkhead, SharedPool
 from cloudcart.services.gateway.cache import ListCache
 from cloudcart.services.gateway.headers import Cors
 from cloudcart.services.gateway.metrics import BreakerStates, GatewayMetrics
@@ -98,10 +98,10 @@ class _Door:
 
 
 def _upstreams(settings: Settings, client: HttpClient, metrics: GatewayMetrics) -> Mapping[ServiceName, Upstream]:
-    shared = asyncio.Semaphore(settings.gateway.connections)
+    shared = SharedPool(settings.gateway.connections)
     names: list[ServiceName] = list(dict.fromkeys(endpoint.upstream for endpoint in ENDPOINTS.values()))
 
-    def slots() -> Bulkhead | asyncio.Semaphore:
+    def slots() -> Bulkhead | SharedPool:
         return Bulkhead(settings.gateway.bulkhead_size) if settings.gateway.bulkhead else shared
 
     return {

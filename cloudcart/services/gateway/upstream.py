@@ -12,12 +12,13 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Final
 
 from cloudcart.exceptions import UpstreamBrokenError, UpstreamError, UpstreamUnavailableError
 from cloudcart.services.gateway.breaker import BreakerState, CircuitBreaker
 from cloudcart.services.gateway.budget import RetryBudget
-from cloudcart.services.gateway.bulkhead import Bulkhead
+from cloudcart.services.gateway.bulkhead import Bulkhead, SharedPool
 from cloudcart.services.gateway.metrics import GatewayMetrics
 from cloudcart.services.http_client import IDEMPOTENT, Headers, HttpClient, Response
 from cloudcart.settings import Gateway
@@ -35,7 +36,7 @@ class Upstream:
         base: its address.
         settings: the switches.
         client: sends the requests.
-        slots: where a request takes its place: a bulkhead of its own, or the semaphore that all upstreams share.
+        slots: where a request takes its place: a bulkhead of its own, or the pool that all upstreams share.
         metrics: where attempts are counted.
     """
 
@@ -45,7 +46,7 @@ class Upstream:
         base: str,
         settings: Gateway,
         client: HttpClient,
-        slots: Bulkhead | asyncio.Semaphore,
+        slots: Bulkhead | SharedPool,
         metrics: GatewayMetrics,
     ) -> None:
         self.breaker = CircuitBreaker(
@@ -70,26 +71,23 @@ class Upstream:
             UpstreamTimeoutError: no answer in time.
             UpstreamBrokenError: cut off.
         """
-        if isinstance(self._slots, Bulkhead):
-            with self._slots:
-                return await self._repeated(method, target, headers, body)
-        async with self._slots:
-            return await self._repeated(method, target, headers, body)
-
-    async def _repeated(self, method: str, target: str, headers: Headers, body: bytes) -> Response:
         self._budget.requested()
-        attempt = 0
-        while True:
-            try:
-                response = await self._attempt(method, target, headers, body, attempt)
-                if response.status not in _FAILURES or not self._may_repeat(method, attempt, response):
-                    return response
-            except (UpstreamUnavailableError, UpstreamBrokenError):  # a time-out has taken its time already
-                if not self._may_repeat(method, attempt, None):
-                    raise
-            attempt += 1
-            self._retries.inc()
-            await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE * 2 ** (attempt - 1)))
+        if (turn := self._slots.enter()) is not None:
+            await turn
+        try:
+            for attempt in count():
+                try:
+                    response = await self._attempt(method, target, headers, body, attempt)
+                    if response.status not in _FAILURES or not self._may_repeat(method, attempt, response):
+                        return response
+                except (UpstreamUnavailableError, UpstreamBrokenError):  # a time-out has taken its time already
+                    if not self._may_repeat(method, attempt, None):
+                        raise
+                self._retries.inc()
+                await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE * 2**attempt))
+            raise AssertionError("one attempt is the last")
+        finally:
+            self._slots.leave()
 
     @asynccontextmanager
     async def stream(self, target: str, headers: Headers) -> AsyncIterator[tuple[Response, AsyncIterator[bytes]]]:
