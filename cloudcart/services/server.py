@@ -37,6 +37,10 @@ class _AtEndOfTurn:
             self._loop.call_soon(self._flush)
         self._pending.append(data)
 
+    def is_closing(self) -> bool:
+        """Return whether it is closed, or about to be."""
+        return self._transport.is_closing()
+
     def close(self) -> None:
         """Write what is pending and close."""
         self._flush()
