@@ -6,6 +6,7 @@ Pure: takes evidence, returns the fields of ``run.json``. ``run.py`` gathers the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -63,11 +64,12 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
     The verdict is inconclusive, whatever was read, when the generator was the bottleneck, when a fault did not act as
     declared, or when the shop was not steady before the first fault.
     """
-    readings = _Readings(evidence)
-    judged = [judge(objective, readings.of(objective)) for objective in evidence.experiment.objectives]
+    with ExitStack() as opened:
+        readings = _Readings(evidence, opened)
+        judged = [judge(objective, readings.of(objective)) for objective in evidence.experiment.objectives]
+        doubts = [*evidence.notes, *_doubts(evidence, readings)]
     if evidence.aborted:
         judged.append(evidence.aborted)
-    doubts = [*evidence.notes, *_doubts(evidence, readings)]
     verdict = merge([*(found.verdict for found in judged), *(Verdict(found.verdict) for found in evidence.invariants)])
     return {
         "verdict": str(Verdict.INCONCLUSIVE if doubts else verdict),
@@ -83,7 +85,7 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
 class _Readings:
     """Answers objectives from the source and phase that they name."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, opened: ExitStack) -> None:
         self._recovery = evidence.recovery
         self._phases = {phase.name: phase for phase in evidence.phases}
         self._sources: dict[str, Source] = {
@@ -91,7 +93,7 @@ class _Readings:
             "scrape": ScrapeSource(evidence.scrapes),
         }
         if evidence.prometheus:
-            self._sources["prometheus"] = PrometheusSource(evidence.prometheus)
+            self._sources["prometheus"] = opened.enter_context(closing(PrometheusSource(evidence.prometheus)))
 
     def of(self, objective: Objective) -> Reading:
         """Return the reading that the objective asks for; without a value where there is none."""
