@@ -127,5 +127,5 @@ def test_an_experiment_without_load_is_refused(lab, tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(lab, tmp_path):
     blocked: Path = tmp_path / "file"
     blocked.write_text("in the way")
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be made"):
         run(Experiment(name="any", load=LOAD), lab, folder=blocked)
