@@ -170,7 +170,7 @@ class ActiveFaults:
         if record.ended or now >= record.deadline or (record.leased and now >= self._lease_until):
             return None
         key = f"{key} {route}" if key else record.next_key(route)
-        if not record.scheduled():
+        if not record.scheduled(now):
             return None
         record.drawn += 1
         digest = record.draws.digest(key)

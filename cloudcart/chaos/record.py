@@ -33,6 +33,7 @@ class ActiveFault:
     ended: bool = False
     waiting: set[asyncio.Future[None]] = field(default_factory=set)
     _seen: dict[str, int] = field(default_factory=dict)
+    _round: int = 0
 
     def next_key(self, route: str) -> str:
         """Return the key of a request that has none: the how-manieth on its route since this fault became active."""
@@ -41,9 +42,12 @@ class ActiveFault:
         count = self._seen[route] = self._seen.get(route, 0) + 1
         return f"{route}#{count}"
 
-    def scheduled(self) -> bool:
+    def scheduled(self, now: float) -> bool:
         """Count one matching request and say whether ``skip``, ``every`` and ``first`` let it be drawn for."""
-        place = self.matched - self.fault.skip
+        renewal = self.fault.renews_after
+        if renewal is not None and (round_ := int((now - self.started) / renewal)) != self._round:
+            self._round, self.matched = round_, 0
+        place = self.matched - self.fault.passes
         self.matched += 1
         if place < 0 or place % self.fault.every:
             return False

@@ -69,6 +69,10 @@ _EXAMPLES: Mapping[str, str] = {
     "latency": " --param median=80ms --param p99=900ms --probability 0.3",
     "error": " --param status=503 --probability 5%",
     "timeout": " --param after=2s",
+    "reset": " --param after_bytes=20 --probability 5%",
+    "slow_body": " --param rate=500B",
+    "corrupt": " --param how=truncated --probability 5%",
+    "quota": " --param requests=20 --param per=1s",
 }
 
 

@@ -11,8 +11,12 @@ from typing import Final
 
 from cloudcart.faults import base
 from cloudcart.faults.base import MAX_TTL, Contract, Exchange, Fault, Place
+from cloudcart.faults.corrupt import Corrupt
 from cloudcart.faults.error import Error
 from cloudcart.faults.latency import Latency
+from cloudcart.faults.quota import Quota
+from cloudcart.faults.reset import Reset
+from cloudcart.faults.slow_body import SlowBody
 from cloudcart.faults.target import Target
 from cloudcart.faults.timeout import Timeout
 from cloudcart.settings import SERVICES
@@ -21,11 +25,15 @@ __all__ = [
     "FAULTS",
     "MAX_TTL",
     "Contract",
+    "Corrupt",
     "Error",
     "Exchange",
     "Fault",
     "Latency",
     "Place",
+    "Quota",
+    "Reset",
+    "SlowBody",
     "Target",
     "Timeout",
     "catalogue",
@@ -34,8 +42,12 @@ __all__ = [
 
 FAULTS: Final[Mapping[str, type[Fault]]] = MappingProxyType(
     {
+        "corrupt": Corrupt,
         "error": Error,
         "latency": Latency,
+        "quota": Quota,
+        "reset": Reset,
+        "slow_body": SlowBody,
         "timeout": Timeout,
     }
 )

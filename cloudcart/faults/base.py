@@ -8,7 +8,7 @@ calls :meth:`act`. A new kind is one file beside this one and one line in ``FAUL
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Protocol, Self
 
@@ -44,6 +44,15 @@ class Exchange(Protocol):
     async def answer(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
         """Answer in the service's stead; the service never sees the request. A consumed message is rejected."""
 
+    async def cut(self, after_bytes: int | None) -> None:
+        """Break the connection: before the service sees the request (None), or after so many bytes of its body."""
+
+    async def trickle(self, rate: float) -> None:
+        """Let the exchange go on; the answer's body comes at ``rate`` bytes per second."""
+
+    async def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        """Let the exchange go on; the answer's body is what ``change`` makes of it (of each piece of a stream)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contract:
@@ -64,6 +73,7 @@ class Fault(BaseModel):
     place: ClassVar[Place]
     contract: ClassVar[Contract]
     needs: ClassVar[str] = ""  # what a backend must be able to do, in a sentence; empty: every backend can
+    needs_answer: ClassVar[bool] = False  # acts on answers or connections, which a consumed message has not
 
     target: TargetText = Field(description="service, service:/route, service->link or kafka:topic")
     probability: Share = Field(1.0, description="share of matching requests that are hit; each fault draws for itself")
@@ -99,7 +109,19 @@ class Fault(BaseModel):
             raise ValueError(
                 f"{self.kind} acts on requests, calls and messages, not on a store like {self.target.link}"
             )
+        if self.needs_answer and self.target.topic is not None:
+            raise ValueError(f"{self.kind} acts on the answer to a request; a message of a topic has none")
         return self
+
+    @property
+    def passes(self) -> int:
+        """How many matching requests go by before the fault begins."""
+        return self.skip
+
+    @property
+    def renews_after(self) -> float | None:
+        """Seconds after which :attr:`passes` and ``every`` are counted from zero again; None: never."""
+        return None
 
     @property
     def label(self) -> str:

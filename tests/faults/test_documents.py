@@ -15,6 +15,10 @@ VALID: dict[str, dict[str, Any]] = {
     "latency": {"median": "80ms", "p99": "900ms"},
     "error": {"status": 503},
     "timeout": {"after": "2s"},
+    "reset": {"after_bytes": 20},
+    "slow_body": {"rate": "64KiB"},
+    "corrupt": {"how": "truncated", "keep": 0.25},
+    "quota": {"requests": 20, "per": "1s"},
 }
 
 
@@ -67,6 +71,10 @@ def test_durations_are_copied_exactly(after: float, ttl: float) -> None:
         ({"kind": "error", "target": "products", "statsu": 500}, "statsu"),
         ({"kind": "error", "target": "products", "direction": "sideways"}, "direction"),
         ({"kind": "error", "target": "products->postgres"}, "postgres"),
+        ({"kind": "reset", "target": "kafka:order.created"}, "reset acts on the answer"),
+        ({"kind": "slow_body", "target": "products", "rate": "fast"}, "rate"),
+        ({"kind": "slow_body", "target": "products", "rate": 0}, "rate"),
+        ({"kind": "corrupt", "target": "products", "how": "badly"}, "how"),
         ({"kind": "latency", "target": "products"}, "give fixed, or min and max"),
         ({"kind": "latency", "target": "products", "fixed": "1s", "min": "1s"}, "give fixed, or min and max"),
         ({"kind": "latency", "target": "products", "min": "2s", "max": "1s"}, "min is greater than max"),
@@ -116,5 +124,7 @@ def test_after_is_understood_as_skip_except_where_a_kind_has_it() -> None:
 def test_identity_is_what_the_fault_does_not_how_often() -> None:
     one = parse_fault(document("error"))
     assert one.identity == parse_fault(document("error", probability=0.1, ttl="5s", seed=9, first=3)).identity
-    assert len({parse_fault(d).identity for d in (*map(document, VALID), document("error", status=500))}) == 4
+    assert (
+        len({parse_fault(d).identity for d in (*map(document, VALID), document("error", status=500))}) == len(VALID) + 1
+    )
     assert one.identity != parse_fault({**document("error"), "target": "orders"}).identity
