@@ -103,6 +103,29 @@ Size = Annotated[
 ]
 """Bytes; text with a unit is understood. A rate is a size per second."""
 
+
+def parse_shift(value: str | float) -> float:
+    """Return seconds for a duration that may have a sign (``-2h``, ``90s``).
+
+    Raises:
+        ValueError: as :func:`parse_duration`.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        return -parse_duration(text[1:]) if text.startswith("-") else parse_duration(text.removeprefix("+"))
+    if isinstance(value, int | float) and value < 0:
+        return -parse_duration(-value)
+    return parse_duration(value)
+
+
+Shift = Annotated[
+    float,
+    BeforeValidator(parse_shift),
+    PlainSerializer(lambda seconds: ("-" if seconds < 0 else "") + _exact_duration(abs(seconds)), return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["2h", "-90s"]}),
+]
+"""Seconds forward or, with a minus sign, back; text with a unit in documents."""
+
 Share = Annotated[
     float,
     BeforeValidator(parse_share),

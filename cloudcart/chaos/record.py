@@ -6,6 +6,7 @@ Plain bookkeeping without a clock of its own; ``chaos.active`` takes the decisio
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,12 +59,29 @@ class ActiveFault:
         ramp = self.fault.ramp
         return self.fault.probability * min(1.0, (now - self.started) / ramp) if ramp else self.fault.probability
 
+    def hit(self) -> None:
+        """Count what was decided without a draw."""
+        self.drawn += 1
+        self.injected += 1
+
     def end(self) -> None:
         """Make sure that it never acts again, and let go of what it holds back at this moment."""
         self.ended = True
         for waiter in tuple(self.waiting):
             if not waiter.done():
                 waiter.set_result(None)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What faults of the place ``process`` change about a process and its service looks at."""
+
+    skew: float = 0.0
+    unready: int = 0
+
+    def time(self) -> float:
+        """Return unix seconds by the service's own clock, which a fault may have moved."""
+        return time.time() + self.skew
 
 
 @dataclass(slots=True)

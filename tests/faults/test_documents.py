@@ -19,6 +19,14 @@ VALID: dict[str, dict[str, Any]] = {
     "slow_body": {"rate": "64KiB"},
     "corrupt": {"how": "truncated", "keep": 0.25},
     "quota": {"requests": 20, "per": "1s"},
+    "clock_skew": {"by": "-2h"},
+    "cpu_burn": {"cores": 1.5},
+    "failed_readiness": {},
+    "fd_leak": {"rate": 20},
+    "kill": {"down": "2s"},
+    "loop_block": {"block": "200ms", "every": "2s"},
+    "memory_leak": {"rate": "10MiB"},
+    "pause": {},
 }
 
 
@@ -39,9 +47,12 @@ def test_every_kind_has_a_label_a_contract_a_description_and_a_schema(kind: str)
 
 @pytest.mark.parametrize("kind", sorted(FAULTS))
 def test_a_document_survives_the_way_there_and_back(kind: str) -> None:
-    fault = parse_fault(document(kind, probability="30%", ttl="2m", seed=7, first=20, method="get", header="x-a=b"))
+    matchers = {"probability": "30%", "first": 20, "method": "get", "header": "x-a=b"}
+    fault = parse_fault(document(kind, ttl="2m", seed=7, **(matchers if FAULTS[kind].place == "exchange" else {})))
     assert parse_fault(fault.document()) == fault
-    assert (fault.probability, fault.ttl, fault.method) == (0.3, 120.0, "GET")
+    assert (fault.ttl, fault.seed) == (120.0, 7)
+    if FAULTS[kind].place == "exchange":
+        assert (fault.probability, fault.method) == (0.3, "GET")
 
 
 @given(st.floats(0, 3600), st.floats(1e-9, 3600))
@@ -71,6 +82,11 @@ def test_durations_are_copied_exactly(after: float, ttl: float) -> None:
         ({"kind": "error", "target": "products", "statsu": 500}, "statsu"),
         ({"kind": "error", "target": "products", "direction": "sideways"}, "direction"),
         ({"kind": "error", "target": "products->postgres"}, "postgres"),
+        ({"kind": "pause", "target": "products", "probability": 0.5}, "leave out probability"),
+        ({"kind": "pause", "target": "products", "replica": 1}, "leave out replica"),
+        ({"kind": "cpu_burn", "target": "products:/products"}, "its target is a service alone, as products"),
+        ({"kind": "loop_block", "target": "products", "every": "0s"}, "every"),
+        ({"kind": "clock_skew", "target": "products", "by": "--2h"}, "by"),
         ({"kind": "reset", "target": "kafka:order.created"}, "reset acts on the answer"),
         ({"kind": "slow_body", "target": "products", "rate": "fast"}, "rate"),
         ({"kind": "slow_body", "target": "products", "rate": 0}, "rate"),
