@@ -133,6 +133,27 @@ def test_the_signal_moves_and_comes_back(lab: Lab, kind: str) -> None:
     lab.wait_ready()
 
 
+@pytest.mark.parametrize("kind", ["reset", "error", "corrupt"])
+def test_on_calls_the_caller_sees_it_and_the_called_service_does_not(lab: Lab, kind: str) -> None:
+    lab.reset()
+    url = lab.urls["gateway"] + "/api/products/1"
+
+    def moved() -> bool:
+        answer = httpx.get(url, trust_env=False)
+        try:
+            return answer.status_code >= 500 or not answer.json()
+        except ValueError:
+            return True
+
+    assert not moved()
+    with lab.inject(kind, target="gateway->products", ttl="20s") as fault:
+        assert within(FAULTS[kind].contract.shows_within, moved)
+        assert get(lab).json()
+    assert fault.injected >= 1
+    back = lab.settings.gateway.breaker_reset + FAULTS[kind].contract.clears_within
+    assert within(back, lambda: not moved())
+
+
 def test_metric_and_events_agree_about_a_process_fault(lab: Lab) -> None:
     lab.reset()
     with lab.tap_events() as tap:
