@@ -17,7 +17,7 @@ _BLOCK: Final = bytes(64 * 1024)  # hashed without the interpreter's lock, so th
 
 
 class CpuBurn(Fault):
-    """Threads that keep a number of cores busy, with the right to any core that requests have."""
+    """Threads in the service's own process that keep a number of cores busy."""
 
     kind = "cpu_burn"
     place = "process"
