@@ -17,6 +17,7 @@ message ends with what to do next; the command line maps each branch to an exit 
     ├── AnsweredMeanwhileError         a request with the same idempotency key was quicker; this one was rolled back
     ├── StoreError                     a store does not answer; definite, unless it says otherwise
     ├── CallerGoneError                the caller left while a fault held its request back; nothing was done
+    ├── ConnectionCutError             a fault cuts the connection; for the server, which closes it
     ├── UpstreamError                  a call to another service got no answer
     │   ├── UpstreamUnavailableError   definite: it was never reached, so nothing happened
     │   ├── UpstreamTimeoutError       unknown: no answer in time
@@ -106,6 +107,10 @@ class StoreError(CloudCartError):
 
 class CallerGoneError(CloudCartError):
     """The caller went away while a fault held its request back. Definite: the service never saw the request."""
+
+
+class ConnectionCutError(CloudCartError):
+    """A fault cuts a connection by raising this through the application to its server. Nothing is to be done."""
 
 
 class MessageRejectedError(CloudCartError):

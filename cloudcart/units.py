@@ -76,6 +76,56 @@ Duration = Annotated[
 ]
 """Seconds inside, text with a unit in documents."""
 
+_BYTES: Final = {"": 1, "B": 1, "kB": 1000, "MB": 1000**2, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|KiB|MiB|GiB|)\s*")
+
+
+def parse_size(value: str | float) -> float:
+    """Return bytes for text with a unit (``64KiB``, ``1.5MB``); a bare number is bytes already.
+
+    Raises:
+        ValueError: not a non-negative number followed by B, kB, MB, KiB, MiB or GiB.
+    """
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value)
+        if match is None:
+            raise ValueError(f"{value!r} is not a size; write a number and a unit, like 64KiB or 500B")
+        return float(match[1]) * _BYTES[match[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ValueError(f"a size is text like '64KiB' or a number of bytes, not {value!r}")
+    return float(value)
+
+
+Size = Annotated[
+    float,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"type": ["number", "string"], "examples": ["64KiB", 500]}),
+]
+"""Bytes; text with a unit is understood. A rate is a size per second."""
+
+
+def parse_shift(value: str | float) -> float:
+    """Return seconds for a duration that may have a sign (``-2h``, ``90s``).
+
+    Raises:
+        ValueError: as :func:`parse_duration`.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        return -parse_duration(text[1:]) if text.startswith("-") else parse_duration(text.removeprefix("+"))
+    if isinstance(value, int | float) and value < 0:
+        return -parse_duration(-value)
+    return parse_duration(value)
+
+
+Shift = Annotated[
+    float,
+    BeforeValidator(parse_shift),
+    PlainSerializer(lambda seconds: ("-" if seconds < 0 else "") + _exact_duration(abs(seconds)), return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["2h", "-90s"]}),
+]
+"""Seconds forward or, with a minus sign, back; text with a unit in documents."""
+
 Share = Annotated[
     float,
     BeforeValidator(parse_share),

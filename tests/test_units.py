@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudcart.units import format_duration, parse_duration, parse_share
+from cloudcart.units import format_duration, parse_duration, parse_share, parse_shift, parse_size
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,27 @@ def test_shares(text, share):
 def test_nonsense_is_not_a_share(nonsense):
     with pytest.raises(ValueError, match="share"):
         parse_share(nonsense)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("500", 500), ("500B", 500), ("64KiB", 65536), ("1.5MB", 1_500_000), ("2GiB", 2**31), (7, 7)]
+)
+def test_sizes_are_bytes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("nonsense", ["", "fast", "-1B", "5 parsecs", None, True, -1, float("inf"), float("nan")])
+def test_nonsense_is_not_a_size(nonsense):
+    with pytest.raises(ValueError, match="size"):
+        parse_size(nonsense)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("-2h", -7200), ("+90s", 90), ("90s", 90), (-3, -3), (3.5, 3.5)])
+def test_a_shift_may_have_a_sign(text, seconds):
+    assert parse_shift(text) == seconds
+
+
+@pytest.mark.parametrize("nonsense", ["", "-", "--2h", "2h-", None, float("-inf"), float("nan")])
+def test_nonsense_is_not_a_shift(nonsense):
+    with pytest.raises(ValueError, match="duration"):
+        parse_shift(nonsense)

@@ -16,7 +16,7 @@ from typing import Final
 from cloudcart.chaos.draw import Draws, number
 from cloudcart.chaos.inline import InlineFaults
 from cloudcart.chaos.matching import RouteIndex, Work
-from cloudcart.chaos.record import ActiveFault, Effects
+from cloudcart.chaos.record import ActiveFault, Effects, Surroundings
 from cloudcart.faults import Fault
 
 _KEPT: Final = 200  # ended faults whose counts are remembered, so that a late report or scrape still finds them
@@ -28,6 +28,7 @@ class ActiveFaults:
     Attributes:
         any: whether a fault is active here, or anywhere in the lab. The one thing that a request without faults checks.
         effects: sums over all faults that ever acted here.
+        surroundings: what faults have done to the process itself.
         boot: tells this process from its predecessor with the same name, whose counts started anew.
 
     Args:
@@ -40,7 +41,7 @@ class ActiveFaults:
 
     __slots__ = (
         "_clock", "_elsewhere", "_ended", "_horizon", "_index", "_inline", "_lease_until", "_records",
-        "any", "boot", "effects", "lab", "replica", "seed", "service",
+        "any", "boot", "effects", "lab", "replica", "seed", "service", "surroundings",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +60,7 @@ class ActiveFaults:
         self.seed = seed
         self.boot = secrets.token_hex(8)
         self.effects = Effects()
+        self.surroundings = Surroundings()
         self._inline = InlineFaults(service, seed)
         self._clock = clock
         self._records: dict[str, ActiveFault] = {}
@@ -75,7 +77,7 @@ class ActiveFaults:
 
         Returns None, and does nothing, for a fault that this process is no target of, or outside a lab.
         """
-        if not self.lab or not self._concerns(fault):
+        if not self.lab or not fault.acts_in(self.service, self.replica):
             return None
         now = self._clock()
         deadline = now + min(fault.ttl if ttl_left is None else ttl_left, fault.ttl)
@@ -170,7 +172,7 @@ class ActiveFaults:
         if record.ended or now >= record.deadline or (record.leased and now >= self._lease_until):
             return None
         key = f"{key} {route}" if key else record.next_key(route)
-        if not record.scheduled():
+        if not record.scheduled(now):
             return None
         record.drawn += 1
         digest = record.draws.digest(key)
@@ -186,10 +188,6 @@ class ActiveFaults:
         """Return how long a fault may still hold something back."""
         until = min(record.deadline, self._lease_until) if record.leased else record.deadline
         return 0.0 if record.ended else max(0.0, until - self._clock())
-
-    def _concerns(self, fault: Fault) -> bool:
-        replica_fits = fault.replica is None or fault.replica == self.replica
-        return replica_fits and (fault.target.topic is not None or fault.target.service == self.service)
 
     def _retire(self, record: ActiveFault) -> None:
         record.end()

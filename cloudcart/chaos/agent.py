@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.process import ProcessFaults
 from cloudcart.exceptions import FaultError
 from cloudcart.faults import Fault, parse_fault
 
@@ -34,13 +35,23 @@ class Agent:
         active: the set to keep.
         poll: sends one poll.
         routes: the application's route templates, so that a fault aimed at a route that does not exist is refused.
+        process: the place of faults on the process itself; without one they cannot act here.
         patience: seconds after which a poll that is not answered is given up.
     """
 
-    def __init__(self, active: ActiveFaults, poll: Poll, *, routes: Iterable[str] = (), patience: float = 5.0) -> None:
+    def __init__(
+        self,
+        active: ActiveFaults,
+        poll: Poll,
+        *,
+        routes: Iterable[str] = (),
+        process: ProcessFaults | None = None,
+        patience: float = 5.0,
+    ) -> None:
         self._active = active
         self._poll = poll
         self._routes = sorted(set(routes))
+        self._process = process
         self._patience = patience
         self._epoch = ""
         self._version = _NOTHING_KNOWN
@@ -65,7 +76,8 @@ class Agent:
         counts = {i: pair for i, pair in self._active.counts().items() if self._reported.get(i) != pair}
         answer = json.loads(await self._poll(json.dumps(self._question(counts)).encode()))
         self._reported.update(counts)
-        self._apply(answer)
+        if self._apply(answer) and self._process is not None:
+            await self._process.settle()
 
     def _question(self, counts: dict[str, tuple[int, int]]) -> dict[str, object]:
         question: dict[str, object] = {
@@ -80,14 +92,23 @@ class Agent:
             question["routes"] = self._routes
         return question
 
-    def _apply(self, answer: dict[str, Any]) -> None:
-        if answer["faults"] is None:  # nothing has changed
+    def _apply(self, answer: dict[str, Any]) -> bool:
+        """Take over an answer and return whether it changed anything."""
+        if answer["faults"] is None:
             self._active.renew(answer["lease"])
-            return
+            return False
         if answer["epoch"] != self._epoch:  # a new control plane has no counts
             self._reported.clear()
-        self._active.replace(list(_faults_of(answer)), answer["lease"])
+        self._active.replace([item for item in _faults_of(answer) if self._can_act(item[1])], answer["lease"])
         self._epoch, self._version = answer["epoch"], answer["version"]
+        return True
+
+    def _can_act(self, fault: Fault) -> bool:
+        if fault.place != "process" or self._process is not None:
+            return True
+        if fault.acts_in(self._active.service, self._active.replica):
+            _log.warning("%s cannot act: this application takes faults on its requests only", fault.label)
+        return False
 
 
 def _faults_of(answer: dict[str, Any]) -> Iterable[tuple[str, Fault, float, int]]:

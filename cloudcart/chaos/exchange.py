@@ -11,12 +11,15 @@ import asyncio
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
+from typing import Final
 
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.draw import number
 from cloudcart.chaos.record import ActiveFault
+
+_TICK: Final = 0.05  # seconds between two pieces of a body that drips
 
 
 class Passage(ABC):
@@ -68,21 +71,38 @@ class Passage(ABC):
 
     async def hold(self, record: ActiveFault, seconds: float) -> None:
         """Let ``seconds`` pass, or less if the fault ends before."""
-        seconds = min(seconds, self._active.seconds_left(record))
         begun = time.perf_counter()
-        if seconds > 0:
-            loop = asyncio.get_running_loop()
-            released: asyncio.Future[None] = loop.create_future()
-            timer = loop.call_later(seconds, _release, released)
-            record.waiting.add(released)
-            try:
-                await self.wait_for(released)
-            finally:
-                timer.cancel()
-                record.waiting.discard(released)
-                self._active.effects.delayed(record.fault, time.perf_counter() - begun)
-        else:
-            self._active.effects.delayed(record.fault, 0.0)
+        try:
+            await self._pause(record, seconds, self.wait_for)
+        finally:
+            self._active.effects.delayed(record.fault, time.perf_counter() - begun)
+
+    async def drip(self, record: ActiveFault, rate: float, body: bytes) -> AsyncIterator[bytes]:
+        """Yield ``body`` in pieces, each when it is due at ``rate`` bytes per second; the rest once the fault ends."""
+        size = max(1, int(rate * _TICK))
+        for start in range(0, len(body), size):
+            piece = body[start : start + size]
+            await self._pause(record, len(piece) / rate, _wait)
+            if record.ended or self._active.seconds_left(record) <= 0:
+                yield body[start:]
+                return
+            yield piece
+
+    async def _pause(
+        self, record: ActiveFault, seconds: float, wait: Callable[[asyncio.Future[None]], Awaitable[None]]
+    ) -> None:
+        seconds = min(seconds, self._active.seconds_left(record))
+        if seconds <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        released: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(seconds, _release, released)
+        record.waiting.add(released)
+        try:
+            await wait(released)
+        finally:
+            timer.cancel()
+            record.waiting.discard(released)
 
     async def wait_for(self, released: asyncio.Future[None]) -> None:
         """Wait until the delay is over. A place that can notice that its caller has gone ends sooner."""
@@ -95,6 +115,18 @@ class Passage(ABC):
     @abstractmethod
     async def reply(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
         """Answer in the service's stead."""
+
+    async def cut(self, after_bytes: int | None) -> None:
+        """Break the connection; see :class:`cloudcart.faults.Exchange`. A place without answers is not asked."""
+        raise NotImplementedError
+
+    async def trickle(self, record: ActiveFault, rate: float) -> None:
+        """Let the answer's body drip, as long as the fault is active."""
+        raise NotImplementedError
+
+    async def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        """Change the answer's body."""
+        raise NotImplementedError
 
 
 class _Hit:
@@ -118,6 +150,19 @@ class _Hit:
 
     async def answer(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
         await self._passage.reply(status, body, headers)
+
+    async def cut(self, after_bytes: int | None) -> None:
+        await self._passage.cut(after_bytes)
+
+    async def trickle(self, rate: float) -> None:
+        await self._passage.trickle(self._record, rate)
+
+    async def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        await self._passage.rewrite(change)
+
+
+async def _wait(released: asyncio.Future[None]) -> None:
+    await released
 
 
 def _release(waiter: asyncio.Future[None]) -> None:

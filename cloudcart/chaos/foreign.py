@@ -39,6 +39,8 @@ def join_lab(
     for place, fault in enumerate([*faults, *_from_environment()] if lab else faults, start=1):
         if isinstance(fault, Mapping):
             fault = parse_fault({"target": service, **fault}, services=None)
+        if fault.place != "exchange":
+            raise FaultError(f"kind: {fault.kind} acts on services of the shop; here faults act on requests alone")
         active.add(fault, f"{service}-{place}")
     url = os.environ.get("CLOUDCART_CHAOS_URL", "")
     if not (lab and url):

@@ -115,7 +115,7 @@ def could_hit(fault: Fault, work: Work) -> bool:
     if target.topic is not None:
         return work.topic == target.topic
     if work.topic:
-        return target.route is None and target.link is None and fault.direction == "inbound"
+        return not fault.needs_answer and target.route is None and target.link is None and fault.direction == "inbound"
     outbound = fault.direction == "outbound" or target.link is not None
     if outbound != (work.direction == "outbound") or (target.link is not None and target.link != work.peer):
         return False

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.answers import CUT, CutAfter, Dripping, Rewritten, cut_connection
 from cloudcart.chaos.exchange import Passage, problem_body
 from cloudcart.chaos.matching import Work
 from cloudcart.chaos.record import ActiveFault
@@ -193,6 +195,19 @@ class _HeldRequest:
             return message
         return await self._receive()
 
+    async def cut(self) -> None:
+        """Break the connection before anything was answered, and return when the server has noticed.
+
+        Raises:
+            ConnectionCutError: only the server can do it, which see.
+        """
+        if CUT not in (self.scope.get("extensions") or {}):  # so that there is an answer to be left incomplete
+            await self.send({"type": "http.response.start", "status": 502, "headers": [(b"content-length", b"1")]})
+            await self.send({"type": "http.response.body", "body": b"", "more_body": True})
+        cut_connection(self.scope)
+        while (await self._next_message())["type"] != "http.disconnect":
+            continue
+
     def close(self) -> None:
         """Leave no task behind."""
         if self._reading is not None:
@@ -227,6 +242,22 @@ class _RequestPassage(Passage):
 
     async def reply(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
         await _answer(self._request.scope, self._request.send, status, body or {}, headers)
+
+    async def cut(self, after_bytes: int | None) -> None:
+        request = self._request
+        if after_bytes is None:
+            await request.cut()
+            return
+        request.send = CutAfter(request.scope, request.send, after_bytes)
+        await self.advance()
+
+    async def trickle(self, record: ActiveFault, rate: float) -> None:
+        self._request.send = Dripping(self._request.send, partial(self.drip, record, rate))
+        await self.advance()
+
+    async def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        self._request.send = Rewritten(self._request.send, change)
+        await self.advance()
 
 
 async def _answer(

@@ -8,15 +8,26 @@ are what is tested. Called by ``services.http_client`` around every attempt.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.exchange import Passage, problem_body
 from cloudcart.chaos.matching import Headers, Work
 from cloudcart.chaos.record import ActiveFault
+from cloudcart.exceptions import UpstreamBrokenError
 from cloudcart.telemetry.context import REQUEST_KEY, current
 
-Answer = TypeVar("Answer")
+
+class _Parts(Protocol):
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+Answer = TypeVar("Answer", bound=_Parts)
 MakeAnswer = Callable[[int, list[tuple[bytes, bytes]], bytes], Answer]
 """Makes the client's own kind of response from status, headers and body."""
 
@@ -52,6 +63,7 @@ async def outbound(
 
     Raises:
         FaultError: the request carries a fault of its own that makes no sense.
+        UpstreamBrokenError: a fault cut the connection, before or after the peer had the request.
     """
     context = current.get()
     work = Work("outbound", method, route, headers, peer=peer)
@@ -93,3 +105,22 @@ class _CallPassage(Passage, Generic[Answer]):
         lines = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(payload)).encode())]
         lines += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         self.result = (self._answer(status, lines, payload),)
+
+    async def cut(self, after_bytes: int | None) -> None:
+        if after_bytes is not None:  # the peer has done what was asked; only its answer is lost
+            await self.advance()
+        raise UpstreamBrokenError("a fault cut the connection before the answer was complete")
+
+    async def trickle(self, record: ActiveFault, rate: float) -> None:
+        await self.advance()
+        assert self.result is not None
+        async for _piece in self.drip(record, rate, self.result[0].body):
+            continue
+
+    async def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        await self.advance()
+        assert self.result is not None
+        answer = self.result[0]
+        body = change(answer.body)
+        headers = [pair for pair in answer.headers if pair[0] != b"content-length"]
+        self.result = (self._answer(answer.status, [*headers, (b"content-length", b"%d" % len(body))], body),)

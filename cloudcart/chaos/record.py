@@ -6,6 +6,7 @@ Plain bookkeeping without a clock of its own; ``chaos.active`` takes the decisio
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +34,7 @@ class ActiveFault:
     ended: bool = False
     waiting: set[asyncio.Future[None]] = field(default_factory=set)
     _seen: dict[str, int] = field(default_factory=dict)
+    _round: int = 0
 
     def next_key(self, route: str) -> str:
         """Return the key of a request that has none: the how-manieth on its route since this fault became active."""
@@ -41,9 +43,12 @@ class ActiveFault:
         count = self._seen[route] = self._seen.get(route, 0) + 1
         return f"{route}#{count}"
 
-    def scheduled(self) -> bool:
+    def scheduled(self, now: float) -> bool:
         """Count one matching request and say whether ``skip``, ``every`` and ``first`` let it be drawn for."""
-        place = self.matched - self.fault.skip
+        renewal = self.fault.renews_after
+        if renewal is not None and (round_ := int((now - self.started) / renewal)) != self._round:
+            self._round, self.matched = round_, 0
+        place = self.matched - self.fault.passes
         self.matched += 1
         if place < 0 or place % self.fault.every:
             return False
@@ -54,12 +59,29 @@ class ActiveFault:
         ramp = self.fault.ramp
         return self.fault.probability * min(1.0, (now - self.started) / ramp) if ramp else self.fault.probability
 
+    def hit(self) -> None:
+        """Count what was decided without a draw."""
+        self.drawn += 1
+        self.injected += 1
+
     def end(self) -> None:
         """Make sure that it never acts again, and let go of what it holds back at this moment."""
         self.ended = True
         for waiter in tuple(self.waiting):
             if not waiter.done():
                 waiter.set_result(None)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What faults of the place ``process`` change about a process and its service looks at."""
+
+    skew: float = 0.0
+    unready: int = 0
+
+    def time(self) -> float:
+        """Return unix seconds by the service's own clock, which a fault may have moved."""
+        return time.time() + self.skew
 
 
 @dataclass(slots=True)

@@ -69,6 +69,16 @@ _EXAMPLES: Mapping[str, str] = {
     "latency": " --param median=80ms --param p99=900ms --probability 0.3",
     "error": " --param status=503 --probability 5%",
     "timeout": " --param after=2s",
+    "reset": " --param after_bytes=20 --probability 5%",
+    "slow_body": " --param rate=500B",
+    "corrupt": " --param how=truncated --probability 5%",
+    "clock_skew": " --param by=-2h",
+    "cpu_burn": " --param cores=1",
+    "fd_leak": " --param rate=50",
+    "kill": " --param down=2s",
+    "loop_block": " --param block=200ms --param every=1s",
+    "memory_leak": " --param rate=10MiB",
+    "quota": " --param requests=20 --param per=1s",
 }
 
 

@@ -10,9 +10,21 @@ from types import MappingProxyType
 from typing import Final
 
 from cloudcart.faults import base
-from cloudcart.faults.base import MAX_TTL, Contract, Exchange, Fault, Place
+from cloudcart.faults.base import MAX_TTL, Contract, Exchange, Fault, Place, Process
+from cloudcart.faults.clock_skew import ClockSkew
+from cloudcart.faults.corrupt import Corrupt
+from cloudcart.faults.cpu_burn import CpuBurn
 from cloudcart.faults.error import Error
+from cloudcart.faults.failed_readiness import FailedReadiness
+from cloudcart.faults.fd_leak import FdLeak
+from cloudcart.faults.kill import Kill
 from cloudcart.faults.latency import Latency
+from cloudcart.faults.loop_block import LoopBlock
+from cloudcart.faults.memory_leak import MemoryLeak
+from cloudcart.faults.pause import Pause
+from cloudcart.faults.quota import Quota
+from cloudcart.faults.reset import Reset
+from cloudcart.faults.slow_body import SlowBody
 from cloudcart.faults.target import Target
 from cloudcart.faults.timeout import Timeout
 from cloudcart.settings import SERVICES
@@ -20,12 +32,25 @@ from cloudcart.settings import SERVICES
 __all__ = [
     "FAULTS",
     "MAX_TTL",
+    "ClockSkew",
     "Contract",
+    "Corrupt",
+    "CpuBurn",
     "Error",
     "Exchange",
+    "FailedReadiness",
     "Fault",
+    "FdLeak",
+    "Kill",
     "Latency",
+    "LoopBlock",
+    "MemoryLeak",
+    "Pause",
     "Place",
+    "Process",
+    "Quota",
+    "Reset",
+    "SlowBody",
     "Target",
     "Timeout",
     "catalogue",
@@ -34,8 +59,20 @@ __all__ = [
 
 FAULTS: Final[Mapping[str, type[Fault]]] = MappingProxyType(
     {
+        "corrupt": Corrupt,
         "error": Error,
         "latency": Latency,
+        "quota": Quota,
+        "reset": Reset,
+        "slow_body": SlowBody,
+        "clock_skew": ClockSkew,
+        "cpu_burn": CpuBurn,
+        "failed_readiness": FailedReadiness,
+        "fd_leak": FdLeak,
+        "kill": Kill,
+        "loop_block": LoopBlock,
+        "memory_leak": MemoryLeak,
+        "pause": Pause,
         "timeout": Timeout,
     }
 )

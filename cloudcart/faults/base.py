@@ -8,7 +8,7 @@ calls :meth:`act`. A new kind is one file beside this one and one line in ``FAUL
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Protocol, Self
 
@@ -21,6 +21,10 @@ from cloudcart.units import Duration, Share
 MAX_TTL: Final = 3600.0
 """Seconds; no fault outlives this, whatever was asked for."""
 
+_OF_REQUESTS: Final = (
+    *("probability", "first", "skip", "every", "max_active", "ramp"),
+    *("method", "header", "user", "direction"),
+)  # fields that say which requests are hit
 _HOW_MANY: Final = frozenset({"probability", "first", "skip", "every", "max_active", "ramp"})
 
 Place = Literal["exchange", "link", "store", "broker", "process"]
@@ -44,6 +48,40 @@ class Exchange(Protocol):
     async def answer(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
         """Answer in the service's stead; the service never sees the request. A consumed message is rejected."""
 
+    async def cut(self, after_bytes: int | None) -> None:
+        """Break the connection: before the service sees the request (None), or after so many bytes of its body."""
+
+    async def trickle(self, rate: float) -> None:
+        """Let the exchange go on; the answer's body comes at ``rate`` bytes per second."""
+
+    async def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        """Let the exchange go on; the answer's body is what ``change`` makes of it (of each piece of a stream)."""
+
+
+class Process(Protocol):
+    """A place: the process of a service, for as long as the fault is active."""
+
+    def hit(self) -> None:
+        """Say that the fault has acted once; whoever injected it waits for the first time."""
+
+    async def stay(self) -> None:
+        """Wait for the end of the fault, which cancels."""
+
+    def seconds_left(self) -> float:
+        """Return how long the fault may still act. What stops the event loop must not last longer."""
+
+    def skew_clock(self, seconds: float) -> None:
+        """Move the service's wall clock, by which it makes and checks tokens."""
+
+    def refuse_readiness(self, refuse: bool) -> None:
+        """Let ``/ready`` say no, until called with False."""
+
+    async def hold(self, service: str, *, pause: bool, seconds: float) -> None:
+        """Ask the supervisor to keep ``service`` paused, or else from being started, for at most so many seconds."""
+
+    async def kill(self, service: str) -> None:
+        """Ask the supervisor to kill ``service``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contract:
@@ -64,6 +102,8 @@ class Fault(BaseModel):
     place: ClassVar[Place]
     contract: ClassVar[Contract]
     needs: ClassVar[str] = ""  # what a backend must be able to do, in a sentence; empty: every backend can
+    carried_out_by: ClassVar[str] = ""  # the service whose process acts in the target's stead; empty: the target's own
+    needs_answer: ClassVar[bool] = False  # acts on answers or connections, which a consumed message has not
 
     target: TargetText = Field(description="service, service:/route, service->link or kafka:topic")
     probability: Share = Field(1.0, description="share of matching requests that are hit; each fault draws for itself")
@@ -99,7 +139,32 @@ class Fault(BaseModel):
             raise ValueError(
                 f"{self.kind} acts on requests, calls and messages, not on a store like {self.target.link}"
             )
+        if self.needs_answer and self.target.topic is not None:
+            raise ValueError(f"{self.kind} acts on the answer to a request; a message of a topic has none")
         return self
+
+    @model_validator(mode="after")
+    def _process_has_no_requests(self) -> Self:
+        if self.place != "process":
+            return self
+        if self.target.route or self.target.link or self.target.topic:
+            raise ValueError(f"{self.kind} acts on a process: its target is a service alone, as {self.target.service}")
+        for name in (*_OF_REQUESTS, *(["replica"] if self.carried_out_by else [])):
+            shared = Fault.model_fields[name]
+            own_meaning = type(self).model_fields[name].annotation != shared.annotation
+            if not own_meaning and getattr(self, name) != shared.default:
+                raise ValueError(f"{self.kind} acts on a process, not on requests: leave out {name}")
+        return self
+
+    @property
+    def passes(self) -> int:
+        """How many matching requests go by before the fault begins."""
+        return self.skip
+
+    @property
+    def renews_after(self) -> float | None:
+        """Seconds after which :attr:`passes` and ``every`` are counted from zero again; None: never."""
+        return None
 
     @property
     def label(self) -> str:
@@ -109,6 +174,17 @@ class Fault(BaseModel):
     async def act(self, exchange: Exchange) -> None:
         """Do to the exchange what this kind does. Only kinds whose place is ``exchange`` have it."""
         raise NotImplementedError(f"{self.kind} does not act on exchanges")
+
+    async def act_in(self, process: Process) -> None:
+        """Act until cancelled, then undo it. Only kinds whose place is ``process`` have it."""
+        raise NotImplementedError(f"{self.kind} does not act in processes")
+
+    def acts_in(self, service: str, replica: int) -> bool:
+        """Return whether that process is one in which this fault acts."""
+        if self.carried_out_by:
+            return service == self.carried_out_by
+        replica_fits = self.replica is None or self.replica == replica
+        return replica_fits and (self.target.topic is not None or self.target.service == service)
 
     def document(self) -> dict[str, Any]:
         """Return the flat document of this fault: what it says beyond the defaults, durations as text."""

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -169,6 +170,8 @@ class Lab:
         Raises:
             LabError: a service did not do it.
         """
+        with suppress(LabError):  # a fault may be why a service is not ready; is the chaos service itself not, wait
+            self.heal()
         self.wait_ready()
         self.heal()
         post_to_all(self.service_urls, "/internal/reset", self._internal_headers())

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cloudcart.exceptions import UsageError
@@ -33,6 +33,7 @@ class _Service:
     due: float = 0.0  # when it is to be started, while it has no process
     killed_at: float = _NEVER  # when a process that was asked to end has had its time
     pause: float = _FIRST_PAUSE
+    holds: dict[str, float] = field(default_factory=dict)  # until when faults keep it paused or down, by the fault's id
 
 
 class Services:
@@ -42,11 +43,16 @@ class Services:
         self._services = {spec.service: _Service(spec) for spec in specs}
 
     def start(self) -> bool:
-        """Do what is due: start services, kill those that were asked to end and did not; return if any started."""
+        """Do what is due: start services, let paused ones go on, kill those that should have ended.
+
+        Returns whether any was started.
+        """
         now = time.monotonic()
         started = False
-        for service in self._services.values():
-            if service.pid is None and service.due <= now:
+        for name, service in self._services.items():
+            for holder in [holder for holder, until in service.holds.items() if until <= now]:
+                self._release(name, holder)
+            if service.pid is None and service.due <= now and not service.holds:
                 service.pid, service.started, service.killed_at = fork(service.spec), now, _NEVER
                 started = True
             elif service.pid is not None and service.killed_at <= now:
@@ -72,7 +78,9 @@ class Services:
     @property
     def next_due(self) -> float | None:
         """The moment (monotonic) at which :meth:`start` has something to do, if any."""
-        moments = [s.due if s.pid is None else s.killed_at for s in self._services.values()]
+        moments = [s.killed_at for s in self._services.values() if s.pid is not None]
+        moments += [s.due for s in self._services.values() if s.pid is None and not s.holds]
+        moments += [until for s in self._services.values() for until in s.holds.values()]
         return min((moment for moment in moments if moment != _NEVER), default=None)
 
     def reap(self) -> dict[str, int]:
@@ -97,6 +105,23 @@ class Services:
         if service.pid is not None:
             os.kill(service.pid, number)
 
+    def hold(self, name: str, holder: str, *, pause: bool, seconds: float) -> None:
+        """Keep a service for so many seconds from being started, or paused if it runs and ``pause`` says so.
+
+        Asking again moves the end, zero seconds end it now. A service goes on when the last of its holders has let go;
+        each deadline is kept here, so nothing stays paused when whoever asked is gone.
+
+        Raises:
+            UsageError: there is no such service.
+        """
+        service = self._service(name)
+        if seconds <= 0:
+            self._release(name, holder)
+            return
+        if pause and holder not in service.holds:
+            self.signal(name, signal.SIGSTOP)
+        service.holds[holder] = time.monotonic() + seconds
+
     def restart(self, name: str, overrides: Mapping[str, object]) -> None:
         """End a service gently and start it again at once, with ``overrides`` of its settings.
 
@@ -106,6 +131,7 @@ class Services:
         service = self._service(name)
         service.spec = service.spec._replace(settings=service.spec.settings.with_overrides(overrides))
         service.pause = 0.0
+        service.holds.clear()
         if service.pid is not None:
             service.killed_at = time.monotonic() + _PATIENCE
         self.signal(name, signal.SIGCONT)
@@ -122,6 +148,11 @@ class Services:
                 with suppress(ChildProcessError):
                     os.waitpid(service.pid, 0)
                 service.pid = None
+
+    def _release(self, name: str, holder: str) -> None:
+        service = self._service(name)
+        if service.holds.pop(holder, None) is not None and not service.holds:
+            self.signal(name, signal.SIGCONT)
 
     def _service(self, name: str) -> _Service:
         found = {str(key): service for key, service in self._services.items()}.get(name)

@@ -91,6 +91,10 @@ class Shop:
         """
         (self.stores if name in self.stores.names else self._services_with(name)).signal(name, number)
 
+    def hold(self, name: str, holder: str, *, pause: bool, seconds: float) -> None:
+        """Keep a service paused, or from being started, for some time; see :meth:`Services.hold`."""
+        self._services_with(name).hold(name, holder, pause=pause, seconds=seconds)
+
     def restart(self, name: str, overrides: Mapping[str, object]) -> None:
         """Start a service again with other settings, or a store as it was; raises as their own ``restart``."""
         if name in self.stores.names:
@@ -159,7 +163,7 @@ class Shop:
         self.services = Services(
             ServiceProcess(
                 service,
-                wiring.for_service(self.settings, service, databases),
+                wiring.for_service(self.settings, service, databases, self._directory.control_socket),
                 self._ports[service].getsockname()[1],
                 self._directory.log(service),
             )

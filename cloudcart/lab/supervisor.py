@@ -150,12 +150,15 @@ class Supervisor:
                 self._shop.restart(name, question.get("overrides", {}))
                 self._write_record()
                 return {}
+            case {"command": "hold", "service": str(name), "holder": str(holder), "pause": bool(pause)}:
+                self._shop.hold(name, holder, pause=pause, seconds=float(question["seconds"]))
+                return {}
             case {"command": str(command), "service": str(name)} if command in _SERVICE_SIGNALS:
                 pid = self._shop.pids.get(name)
                 self._shop.signal(name, _SERVICE_SIGNALS[command])
                 return {"pid": pid}
         raise UsageError(
-            f"a lab does not know the command {question}; it knows status, stop, restart, kill, pause, resume"
+            f"a lab does not know the command {question}; it knows status, stop, restart, kill, pause, resume, hold"
         )
 
     def _pids(self) -> dict[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import SecretStr
@@ -42,15 +43,18 @@ def at(settings: Settings, addresses: Addresses) -> Settings:
     return settings.with_overrides({**urls, "stores.redis": addresses.redis, "stores.kafka": addresses.kafka})
 
 
-def for_service(settings: Settings, service: ServiceName, databases: Mapping[str, str]) -> Settings:
+def for_service(settings: Settings, service: ServiceName, databases: Mapping[str, str], supervisor: Path) -> Settings:
     """Return what the process of ``service`` gets: its own role's database, and only the secrets it may know.
 
     Args:
         settings: the lab's.
         service: which service.
         databases: the database's URL for each service that has a schema.
+        supervisor: the supervisor's control socket, for the chaos service alone.
     """
     own = settings.with_overrides({"stores.database": databases.get(service, "")})
+    if service == "chaos":
+        own = own.with_overrides({"chaos.supervisor": str(supervisor)})
     return own.for_service(service)
 
 

@@ -165,7 +165,8 @@ def _account(fault: Mapping[str, Any], origin: float) -> Account:
 def _expected(fault: Mapping[str, Any]) -> tuple[str, bool | None]:
     """Return how many hits the probability lets expect, and whether the hits are among them (99.9 %)."""
     document = fault.get("document") or {}
-    limits = [f"{name}={document[name]}" for name in _LIMITS if name in document]
+    own = {"every"} if fault["kind"] == "loop_block" else set()  # not of requests: from one block to the next
+    limits = [f"{name}={document[name]}" for name in _LIMITS if name in document and name not in own]
     if limits:
         return f"limited by {', '.join(limits)}", None
     drawn, probability = fault["drawn"], fault.get("probability", 1.0)

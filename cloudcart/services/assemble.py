@@ -6,6 +6,7 @@ Not here: what the layers do (``services.layers``, ``chaos.middleware``).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -17,6 +18,7 @@ from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.agent import POLL_PATH, Agent
 from cloudcart.chaos.metrics import ChaosMetrics
 from cloudcart.chaos.middleware import ChaosMiddleware
+from cloudcart.chaos.process import AskSupervisor, ProcessFaults
 from cloudcart.exceptions import UpstreamBrokenError
 from cloudcart.services.http_client import HttpClient
 from cloudcart.services.layers import (
@@ -45,6 +47,7 @@ def assemble(
     *,
     checks: Mapping[str, Check] | None = None,
     routes: Routes | None = None,
+    supervisor: AskSupervisor | None = None,
 ) -> ASGIApp:
     """Return ``app`` behind the stack.
 
@@ -56,6 +59,7 @@ def assemble(
         faults: what is active in this process, if the service needs it elsewhere, too; made here if not given.
         checks: what ``/ready`` looks at, by name, such as ``{"database": ping}``.
         routes: the templates; read from the application if not given.
+        supervisor: reaches the lab's supervisor; the chaos service's, which pauses and kills others.
     """
     faults = faults or ActiveFaults(service, lab=settings.lab, seed=settings.chaos.seed)
     ChaosMetrics(faults, telemetry.registry)
@@ -63,21 +67,27 @@ def assemble(
     log = AccessLog(service) if settings.log_level in ("debug", "info") else None
     background = [telemetry.watch_event_loop]
     if settings.lab and settings.urls.chaos:
-        background.append(partial(_follow_control_plane, service, settings, faults, routes))
+        background.append(partial(_follow_control_plane, service, settings, faults, routes, supervisor))
     outermost_first: list[Callable[[ASGIApp], ASGIApp]] = [
         partial(LifespanLayer, background=background),
         partial(RequestContextLayer, lab=settings.lab),
         partial(TrafficLayer, telemetry=telemetry, routes=routes, log=log),  # outside chaos: injected errors count
         partial(ChaosMiddleware, active=faults),
         BodyLimitLayer,
-        partial(OperationsLayer, telemetry=telemetry, checks=checks or {}),
+        partial(OperationsLayer, telemetry=telemetry, checks=checks or {}, surroundings=faults.surroundings),
     ]
     for layer in reversed(outermost_first):
         app = layer(app)
     return app
 
 
-async def _follow_control_plane(service: ServiceName, settings: Settings, faults: ActiveFaults, routes: Routes) -> None:
+async def _follow_control_plane(
+    service: ServiceName,
+    settings: Settings,
+    faults: ActiveFaults,
+    routes: Routes,
+    supervisor: AskSupervisor | None,
+) -> None:
     """Keep ``faults`` equal to what the chaos service says, until cancelled."""
     tokens = ServiceTokens(settings.auth, service)
     client = HttpClient()
@@ -89,9 +99,14 @@ async def _follow_control_plane(service: ServiceName, settings: Settings, faults
             raise UpstreamBrokenError(f"the control plane answered a poll with {response.status}")
         return response.body
 
+    process = ProcessFaults(faults, supervisor)
+    agent = Agent(faults, poll, routes=routes, process=process, patience=settings.chaos.poll + _PATIENCE)
+    watching = asyncio.create_task(process.watch())
     try:
-        await Agent(faults, poll, routes=routes, patience=settings.chaos.poll + _PATIENCE).run()
+        await agent.run()
     finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         await client.aclose()
 
 

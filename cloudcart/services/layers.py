@@ -16,6 +16,7 @@ from typing import Final
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cloudcart.chaos.record import Surroundings
 from cloudcart.services.problems import problem
 from cloudcart.telemetry.context import (
     INJECT,
@@ -172,8 +173,16 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 class OperationsLayer:
     """Answers ``/health`` (the process runs), ``/ready`` (its stores answer) and ``/metrics``; serves HEAD by GET."""
 
-    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        telemetry: Telemetry,
+        checks: Mapping[str, Check],
+        surroundings: Surroundings | None = None,
+    ) -> None:
         self._app = app
+        self._surroundings = surroundings or Surroundings()
         self._telemetry = telemetry
         self._checks = checks
 
@@ -200,7 +209,9 @@ class OperationsLayer:
         if path == "/health":
             return JSONResponse({"status": "ok", "service": self._telemetry.service})
         results = dict(zip(self._checks, await asyncio.gather(*map(_passes, self._checks.values())), strict=True))
-        ready = all(results.values())
+        if self._surroundings.unready:  # said of a check that there is, so that nobody reads the cause here
+            results.update(dict.fromkeys([*self._checks][:1], False))
+        ready = all(results.values()) and not self._surroundings.unready
         states = {name: "ok" if passed else "unavailable" for name, passed in results.items()}
         document = {"status": "ready" if ready else "not ready", "service": self._telemetry.service, "checks": states}
         return JSONResponse(document, 200 if ready else 503)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -30,7 +31,11 @@ ISSUER: Final = "cloudcart"
 SERVICE_HEADER: Final = "x-service-token"
 _SERVICE_TOKEN_LIFE: Final = 60.0  # seconds
 _SERVICE_TOKEN_REUSE: Final = 30.0
+_OWN_CLOCK: Final[Any] = {"verify_exp": False, "verify_iat": False}  # checked here, by the service's own clock
 _CACHED_TOKENS: Final = 10_000
+
+Clock: TypeAlias = Callable[[], float]
+"""Returns unix seconds: the service's own clock, which a fault may move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Principal:
 class TokenSigner:
     """Issues the tokens of users. Only the user service has the private key."""
 
-    def __init__(self, auth: Auth) -> None:
+    def __init__(self, auth: Auth, clock: Clock = time.time) -> None:
         if auth.private_key is None:
             raise UsageError("the user service needs auth.private_key: an Ed25519 private key as PEM")
         key = load_pem_private_key(auth.private_key.get_secret_value().encode(), password=None)
@@ -53,10 +58,11 @@ class TokenSigner:
             raise UsageError("auth.private_key must be an Ed25519 key")
         self._key = key
         self._lifetime = auth.token_lifetime
+        self._clock = clock
 
     def issue(self, principal: Principal) -> str:
         """Return a token for ``principal``, valid from now on for ``auth.token_lifetime`` seconds."""
-        now = int(time.time())
+        now = int(self._clock())
         claims = {
             "iss": ISSUER,
             "sub": str(principal.user_id),
@@ -71,13 +77,14 @@ class TokenSigner:
 class TokenVerifier:
     """Checks the tokens of users; remembers good ones until they expire, since a signature check costs over 100 us."""
 
-    def __init__(self, auth: Auth) -> None:
+    def __init__(self, auth: Auth, clock: Clock = time.time) -> None:
         if auth.public_key is None:
             raise UsageError("every service needs auth.public_key: the user service's Ed25519 public key as PEM")
         key = load_pem_public_key(auth.public_key.encode())
         if not isinstance(key, Ed25519PublicKey):
             raise UsageError("auth.public_key must be an Ed25519 key")
         self._key = key
+        self._clock = clock
         self._known: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
 
     def verify(self, token: str) -> Principal:
@@ -88,15 +95,14 @@ class TokenVerifier:
         """
         known = self._known.get(token)
         if known is None:
-            known = self._check(token)
-            self._known[token] = known
+            known = self._known[token] = self._check(token)
             if len(self._known) > _CACHED_TOKENS:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(token)
         principal, expires = known
-        if expires <= time.time():
-            del self._known[token]
+        if expires <= self._clock():
+            self._known.pop(token, None)
             raise TokenError("expired", "the token has expired; log in again")
         return principal
 
@@ -118,34 +124,35 @@ class TokenVerifier:
     def _check(self, token: str) -> tuple[Principal, float]:
         try:
             claims: dict[str, Any] = jwt.decode(
-                token, self._key, algorithms=["EdDSA"], issuer=ISSUER, options={"require": ["exp", "sub"]}
+                token, self._key, algorithms=["EdDSA"], issuer=ISSUER, options=_OWN_CLOCK | {"require": ["exp", "sub"]}
             )
+            if float(claims.get("iat", 0)) > self._clock():
+                raise TokenError("malformed", "the token is from the future; log in again")
             principal = Principal(int(claims["sub"]), str(claims["username"]), claims["is_admin"] is True)
             return principal, float(claims["exp"])
-        except jwt.ExpiredSignatureError:
-            raise TokenError("expired", "the token has expired; log in again") from None
         except jwt.InvalidSignatureError:
             raise TokenError("signature", "the token was not issued by this shop; log in again") from None
-        except (jwt.PyJWTError, KeyError, ValueError):
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError):
             raise TokenError("malformed", "the token cannot be read; log in again") from None
 
 
 class ServiceTokens:
     """Issues and checks the tokens that services show each other on ``/internal`` routes (HS256, one minute)."""
 
-    def __init__(self, auth: Auth, service: str) -> None:
+    def __init__(self, auth: Auth, service: str, clock: Clock = time.time) -> None:
         if auth.service_secret is None:
             raise UsageError("every service needs auth.service_secret: a random text of at least 32 characters")
         self._secret = auth.service_secret.get_secret_value()
         self._service = service
+        self._clock = clock
         self._current = ("", 0.0)
         self._checked: dict[str, float] = {}
 
     def header(self) -> tuple[bytes, bytes]:
         """Return the header for a call now; a token is used again for half a minute."""
         token, made = self._current
-        now = time.time()
-        if now - made > _SERVICE_TOKEN_REUSE:
+        now = self._clock()
+        if not 0 <= now - made <= _SERVICE_TOKEN_REUSE:
             claims = {"iss": self._service, "exp": now + _SERVICE_TOKEN_LIFE}
             token = jwt.encode(claims, self._secret, algorithm="HS256")
             self._current = (token, now)
@@ -157,16 +164,20 @@ class ServiceTokens:
         Raises:
             RefusedError: 401, the token is missing, expired or not made with the shared secret.
         """
-        now = time.time()
+        now = self._clock()
         if token is not None and self._checked.get(token, 0.0) > now:
             return
         try:
-            claims = jwt.decode(token or "", self._secret, algorithms=["HS256"], options={"require": ["exp", "iss"]})
-        except jwt.PyJWTError:
+            options = _OWN_CLOCK | {"require": ["exp", "iss"]}
+            claims = jwt.decode(token or "", self._secret, algorithms=["HS256"], options=options)
+            expires = float(claims["exp"])
+        except (jwt.PyJWTError, ValueError, TypeError):
+            expires = 0.0
+        if expires <= now:
             raise RefusedError(401, "this address is for the shop's own services") from None
         if len(self._checked) > 100:
             self._checked = {known: until for known, until in self._checked.items() if until > now}
-        self._checked[token or ""] = float(claims["exp"])
+        self._checked[token or ""] = expires
 
 
 async def current_user(request: Request) -> Principal:

@@ -2,27 +2,53 @@
 
 uvicorn writes each ASGI message as it comes, and looks at each header by itself with regular expressions; for small
 answers with many headers that is a fifth of what the gateway does. Streams, HEAD and whatever else is not plain go
-uvicorn's own way. Used where a service is served (``lab.service_process``), as uvicorn's ``http`` setting.
+uvicorn's own way. Faults can cut a connection here (ASGI extension ``cloudcart.cut``). Used where a service is served
+(``lab.service_process``), as uvicorn's ``http`` setting.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+import socket
+import struct
+from contextlib import suppress
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from cloudcart.chaos.answers import CUT
+
 _LENGTH: Final = b"content-length"
 _CONNECTION: Final = b"connection"
+_AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger (socket(7)): close sends a reset instead of an orderly end
 
 
 class OneWriteProtocol(HttpToolsProtocol):
     """uvicorn's protocol, with answers that are written at once."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The connection is open."""
+        super().connection_made(transport)
+        self._extensions = {CUT: self._cut}
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        cast("dict[str, Any]", self.scope)["extensions"] = self._extensions
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         # uvicorn makes the cycle itself and has no setting for its class. Where it has no such method either (older
         # releases), answers are written its own way.
         cycle.__class__ = PlainAnswer
         super()._start_asgi_task(cycle, app)
+
+    def _cut(self) -> None:
+        """Write what is pending and reset the connection, as when the other end's process had died."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:
+            with suppress(OSError):  # it is closed already
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.transport.close()
 
 
 class PlainAnswer(RequestResponseCycle):

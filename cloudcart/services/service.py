@@ -54,7 +54,7 @@ class Service:
         stores = settings.stores
         self.database = Database(stores.database.get_secret_value(), stores.pool_size, self.telemetry)
         self.publisher = Publisher(stores.kafka, name)
-        self.tokens = ServiceTokens(settings.auth, name)
+        self.tokens = ServiceTokens(settings.auth, name, self.faults.surroundings.time)
         self.http = HttpClient(faults=self.faults, peers={base: name for name, base in settings.urls if base})
         self._ready = asyncio.Event()
 
@@ -85,7 +85,7 @@ class Service:
         lifespan = self._lifespan(prepare, background, closing)
         app = FastAPI(title=f"CloudCart {self.name}", lifespan=lifespan, redoc_url=None)
         add_handlers(app)
-        app.state.verifier = TokenVerifier(self.settings.auth)
+        app.state.verifier = TokenVerifier(self.settings.auth, self.faults.surroundings.time)
         app.state.service_tokens = self.tokens
         for name, part in parts.items():
             setattr(app.state, name, part)

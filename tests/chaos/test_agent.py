@@ -16,6 +16,7 @@ from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.agent import Agent
 from cloudcart.chaos.metrics import ChaosMetrics
 from cloudcart.chaos.middleware import ChaosMiddleware
+from cloudcart.chaos.process import ProcessFaults
 from cloudcart.events import ChaosCleared, ChaosInjected, Event
 from cloudcart.services.chaos_control.ledger import Ledger
 from cloudcart.services.chaos_control.pollers import Question
@@ -222,3 +223,28 @@ def test_ended_faults_are_forgotten_in_the_end() -> None:
         assert len(ledger.all()) == 1000
 
     asyncio.run(run())
+
+
+def test_a_process_fault_acts_when_the_injection_returns_and_has_ended_when_the_heal_does() -> None:
+    async def test() -> None:
+        lab, active = Lab(), ActiveFaults("users", lab=True)
+        agent = asyncio.create_task(Agent(active, lab.poll, process=ProcessFaults(active)).run())
+        await until(lambda: any(lab.ledger.connected()))
+        entry = await lab.ledger.inject({"kind": "clock_skew", "target": "users", "by": "1h"})
+        assert active.surroundings.skew == 3600
+        await lab.ledger.heal(entry.id)
+        assert (active.surroundings.skew, entry.drawn, entry.injected) == (0, 1, 1)
+        agent.cancel()
+        await asyncio.gather(agent, return_exceptions=True)
+
+    asyncio.run(test())
+
+
+def test_an_application_without_that_place_leaves_process_faults_alone() -> None:
+    async def test() -> None:
+        lab = Lab()
+        async with lab.service("users") as active:
+            await lab.ledger.inject({"kind": "clock_skew", "target": "users"})
+            assert (active.records(), active.surroundings.skew) == ([], 0)
+
+    asyncio.run(test())

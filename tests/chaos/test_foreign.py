@@ -62,6 +62,11 @@ def test_an_environment_that_makes_no_sense(text: str, echo: Any, monkeypatch: p
         ChaosMiddleware(echo, service="mine", lab=True)
 
 
+def test_faults_on_processes_are_for_the_shop_s_services(echo: Any) -> None:
+    with pytest.raises(FaultError, match="cpu_burn acts on services of the shop"):
+        ChaosMiddleware(echo, service="mine", faults=[{"kind": "cpu_burn"}], lab=True)
+
+
 @pytest.mark.parametrize("name", ["", "two words", "a->b", "mine:/x", "kafka:x"])
 def test_a_name_is_plain(name: str, echo: Any) -> None:
     with pytest.raises(FaultError, match="service: "):

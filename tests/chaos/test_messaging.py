@@ -64,3 +64,9 @@ def test_what_the_handler_raises_comes_through() -> None:
     active.add(parse_fault({"kind": "latency", "target": "notifications", "fixed": "0s"}), "f")
     with pytest.raises(ValueError, match="poison"):
         asyncio.run(through_faults(active, "order.created", "", handle))
+
+
+@pytest.mark.parametrize("kind", ["reset", "slow_body", "corrupt"])
+def test_what_acts_on_answers_leaves_messages_alone(kind: str) -> None:
+    handled, active = consume(3, kind=kind, target="notifications")
+    assert (handled, active.counts()["f"]) == (3, (0, 0))

@@ -15,6 +15,18 @@ VALID: dict[str, dict[str, Any]] = {
     "latency": {"median": "80ms", "p99": "900ms"},
     "error": {"status": 503},
     "timeout": {"after": "2s"},
+    "reset": {"after_bytes": 20},
+    "slow_body": {"rate": "64KiB"},
+    "corrupt": {"how": "truncated", "keep": 0.25},
+    "quota": {"requests": 20, "per": "1s"},
+    "clock_skew": {"by": "-2h"},
+    "cpu_burn": {"cores": 1.5},
+    "failed_readiness": {},
+    "fd_leak": {"rate": 20},
+    "kill": {"down": "2s"},
+    "loop_block": {"block": "200ms", "every": "2s"},
+    "memory_leak": {"rate": "10MiB"},
+    "pause": {},
 }
 
 
@@ -35,9 +47,12 @@ def test_every_kind_has_a_label_a_contract_a_description_and_a_schema(kind: str)
 
 @pytest.mark.parametrize("kind", sorted(FAULTS))
 def test_a_document_survives_the_way_there_and_back(kind: str) -> None:
-    fault = parse_fault(document(kind, probability="30%", ttl="2m", seed=7, first=20, method="get", header="x-a=b"))
+    matchers = {"probability": "30%", "first": 20, "method": "get", "header": "x-a=b"}
+    fault = parse_fault(document(kind, ttl="2m", seed=7, **(matchers if FAULTS[kind].place == "exchange" else {})))
     assert parse_fault(fault.document()) == fault
-    assert (fault.probability, fault.ttl, fault.method) == (0.3, 120.0, "GET")
+    assert (fault.ttl, fault.seed) == (120.0, 7)
+    if FAULTS[kind].place == "exchange":
+        assert (fault.probability, fault.method) == (0.3, "GET")
 
 
 @given(st.floats(0, 3600), st.floats(1e-9, 3600))
@@ -67,6 +82,15 @@ def test_durations_are_copied_exactly(after: float, ttl: float) -> None:
         ({"kind": "error", "target": "products", "statsu": 500}, "statsu"),
         ({"kind": "error", "target": "products", "direction": "sideways"}, "direction"),
         ({"kind": "error", "target": "products->postgres"}, "postgres"),
+        ({"kind": "pause", "target": "products", "probability": 0.5}, "leave out probability"),
+        ({"kind": "pause", "target": "products", "replica": 1}, "leave out replica"),
+        ({"kind": "cpu_burn", "target": "products:/products"}, "its target is a service alone, as products"),
+        ({"kind": "loop_block", "target": "products", "every": "0s"}, "every"),
+        ({"kind": "clock_skew", "target": "products", "by": "--2h"}, "by"),
+        ({"kind": "reset", "target": "kafka:order.created"}, "reset acts on the answer"),
+        ({"kind": "slow_body", "target": "products", "rate": "fast"}, "rate"),
+        ({"kind": "slow_body", "target": "products", "rate": 0}, "rate"),
+        ({"kind": "corrupt", "target": "products", "how": "badly"}, "how"),
         ({"kind": "latency", "target": "products"}, "give fixed, or min and max"),
         ({"kind": "latency", "target": "products", "fixed": "1s", "min": "1s"}, "give fixed, or min and max"),
         ({"kind": "latency", "target": "products", "min": "2s", "max": "1s"}, "min is greater than max"),
@@ -116,5 +140,7 @@ def test_after_is_understood_as_skip_except_where_a_kind_has_it() -> None:
 def test_identity_is_what_the_fault_does_not_how_often() -> None:
     one = parse_fault(document("error"))
     assert one.identity == parse_fault(document("error", probability=0.1, ttl="5s", seed=9, first=3)).identity
-    assert len({parse_fault(d).identity for d in (*map(document, VALID), document("error", status=500))}) == 4
+    assert (
+        len({parse_fault(d).identity for d in (*map(document, VALID), document("error", status=500))}) == len(VALID) + 1
+    )
     assert one.identity != parse_fault({**document("error"), "target": "orders"}).identity

@@ -46,3 +46,26 @@ def test_nothing_starts_before_it_is_due(services, wait_for):
 def test_an_unknown_service_is_named(services):
     with pytest.raises(UsageError, match="'basket'; choose one of users"):
         services.signal("basket", 9)
+
+
+def test_a_service_that_is_held_down_is_started_when_it_is_let_go(services):
+    services.hold("users", "kill-1", pause=False, seconds=60)
+    services.hold("users", "kill-2", pause=False, seconds=60)
+    assert not services.start()
+    services.hold("users", "kill-1", pause=False, seconds=0)
+    assert not services.start(), "another fault still holds it"
+    services.hold("users", "kill-2", pause=False, seconds=0)
+    assert services.start()
+
+
+def test_a_hold_ends_at_its_deadline_when_nobody_asks_again(services, wait_for):
+    services.hold("users", "kill-1", pause=False, seconds=0.05)
+    assert not services.start()
+    assert services.next_due - time.monotonic() <= 0.05
+    wait_for(lambda: services.next_due <= time.monotonic())
+    assert services.start()
+
+
+def test_letting_go_of_what_is_not_held_changes_nothing(services):
+    services.hold("users", "kill-1", pause=True, seconds=0)
+    assert services.start()

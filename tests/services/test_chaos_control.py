@@ -56,6 +56,16 @@ async def poll(http: httpx.AsyncClient, **question: Any) -> Any:
     return answer.json()
 
 
+@pytest.mark.parametrize("kind", ["pause", "kill"])
+def test_a_lab_without_a_supervisor_says_that_it_cannot_pause_or_kill(kind: str) -> None:
+    async def test(http: httpx.AsyncClient) -> None:
+        answer = await http.post("/chaos/faults", json={"kind": kind, "target": "products"})
+        assert answer.status_code == 422
+        assert "needs services that are processes of the lab itself" in answer.json()["error"]
+
+    with_plane(test)
+
+
 def test_the_life_of_a_fault() -> None:
     async def test(http: httpx.AsyncClient) -> None:
         created = await http.post("/chaos/faults", json={**LATENCY, "ttl": "30s"})

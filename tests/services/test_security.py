@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from cloudcart.chaos.record import Surroundings
 from cloudcart.exceptions import RefusedError, TokenError, UsageError
 from cloudcart.services.security import Principal, ServiceTokens, TokenSigner, TokenVerifier
 from cloudcart.settings import Auth
@@ -63,11 +64,11 @@ def test_nonsense_is_refused(text: str) -> None:
         verifier.verify_header(text)
 
 
-def test_a_remembered_token_still_expires(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
-    verifier, token = TokenVerifier(auth), TokenSigner(auth).issue(ADA)
+def test_a_remembered_token_still_expires(auth: Auth) -> None:
+    clock = Surroundings()
+    verifier, token = TokenVerifier(auth, clock.time), TokenSigner(auth).issue(ADA)
     verifier.verify(token)
-    later = time.time() + auth.token_lifetime + 1
-    monkeypatch.setattr("cloudcart.services.security.time.time", lambda: later)
+    clock.skew = auth.token_lifetime + 1
     assert reason(verifier, token) == "expired"
 
 
@@ -79,8 +80,9 @@ def test_memory_is_bounded(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(verifier._known) <= 10
 
 
-def test_services_know_each_other(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
-    orders, products = ServiceTokens(auth, "orders"), ServiceTokens(auth, "products")
+def test_services_know_each_other(auth: Auth) -> None:
+    clock = Surroundings()
+    orders, products = ServiceTokens(auth, "orders", clock.time), ServiceTokens(auth, "products")
     name, token = orders.header()
     assert name == b"x-service-token"
     assert orders.header() == (name, token)  # used again
@@ -91,8 +93,7 @@ def test_services_know_each_other(auth: Auth, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(RefusedError) as refused:
             products.check(bad)
         assert refused.value.status == 401
-    later = time.time() + 61
-    monkeypatch.setattr("cloudcart.services.security.time.time", lambda: later)
+    clock.skew = 61
     assert orders.header()[1] != token
 
 

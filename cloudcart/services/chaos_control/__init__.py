@@ -22,6 +22,7 @@ from cloudcart.services.chaos_control import api, legacy
 from cloudcart.services.chaos_control.access import Access
 from cloudcart.services.chaos_control.ledger import Ledger
 from cloudcart.services.chaos_control.publisher import Publisher
+from cloudcart.services.chaos_control.supervisor import Supervisor
 from cloudcart.services.problems import add_handlers, problem
 from cloudcart.settings import Settings
 from cloudcart.telemetry.metrics import Telemetry
@@ -61,7 +62,8 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type"],
     )
-    return assemble("chaos", app, settings, Telemetry("chaos", registry))
+    ask = Supervisor(settings.chaos.supervisor) if settings.chaos.supervisor else None
+    return assemble("chaos", app, settings, Telemetry("chaos", registry), supervisor=ask)
 
 
 async def _fault_refused(_request: Request, error: Exception) -> Response:

@@ -64,9 +64,7 @@ class Injected:
 
     def aims_at(self, poller: Poller) -> bool:
         """Return whether a process is among the targets."""
-        fault = self.fault
-        replica_fits = fault.replica is None or fault.replica == poller.replica
-        return replica_fits and (fault.target.topic is not None or fault.target.service == poller.service)
+        return self.fault.acts_in(poller.service, poller.replica)
 
 
 class Ledger:
@@ -304,6 +302,8 @@ class Ledger:
         services = dict.fromkeys([*SERVICES, *(poller.service for poller in pollers)])
         seeded = {**document, "seed": self._chaos.seed} if document.get("seed") is None else document
         fault = parse_fault(seeded, services=tuple(services))
+        if fault.carried_out_by and not self._chaos.supervisor:
+            raise FaultError(f"kind: {fault.kind} needs {fault.needs}; here, no supervisor can be asked for it")
         return fault, check_target(fault, pollers)
 
     def _bump(self) -> int:

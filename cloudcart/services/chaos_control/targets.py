@@ -31,6 +31,8 @@ def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
     target = fault.target
     if target.topic is not None:
         return None if target.topic in EVENTS else f"nothing is published on topic {target.topic!r} so far"
+    if fault.carried_out_by == target.service:
+        raise FaultError(f"target: {target.service} heals all faults, so nothing could heal {fault.kind} on it")
     replicas = [poller for poller in pollers if poller.service == target.service]
     if fault.replica is not None:
         replicas = [poller for poller in replicas if poller.replica == fault.replica]

@@ -41,7 +41,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         [routes.auth, routes.users, internal],
         parts={
             "accounts": accounts,
-            "signer": TokenSigner(settings.auth),
+            "signer": TokenSigner(settings.auth, service.faults.surroundings.time),
             "metrics": routes.Metrics(service.telemetry),
         },
         prepare=accounts.seed,

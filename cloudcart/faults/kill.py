@@ -1,0 +1,42 @@
+"""``kill``: the process dies at once and is started again by its supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import Field
+
+from cloudcart.faults.base import Contract, Fault, Process
+from cloudcart.faults.pause import RENEWED_EVERY
+from cloudcart.units import Duration
+
+
+class Kill(Fault):
+    """SIGKILL, once; a new process is started at once, or after ``down``."""
+
+    kind = "kill"
+    place = "process"
+    carried_out_by = "chaos"
+    needs = "services that are processes of the lab itself, as on the embedded backend"
+    contract = Contract("errors", "calls fail until the service has been started again", 1.0, 5.0)
+
+    down: Duration = Field(0.0, le=300, description="start it again only after this time, or when the fault ends")
+
+    async def act_in(self, process: Process) -> None:
+        """Kill, then keep it from being started for as long as it is to be down."""
+        service = self.target.service
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.down
+        try:
+            await self._hold_down(process, self.down)
+            await process.kill(service)
+            process.hit()
+            while (left := until - loop.time()) > 0:
+                await self._hold_down(process, left)
+                await asyncio.sleep(min(left, RENEWED_EVERY))
+            await process.stay()
+        finally:
+            await process.hold(service, pause=False, seconds=0.0)
+
+    async def _hold_down(self, process: Process, seconds: float) -> None:
+        await process.hold(self.target.service, pause=False, seconds=min(seconds, process.seconds_left()))

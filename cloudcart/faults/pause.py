@@ -1,0 +1,33 @@
+"""``pause``: the process stands still and goes on afterwards as if no time had passed: a frozen machine."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from cloudcart.faults.base import Contract, Fault, Process
+
+RENEWED_EVERY: Final = 1.0
+"""Seconds between two requests to the supervisor to go on holding, which also end the hold when they stop coming."""
+
+
+class Pause(Fault):
+    """SIGSTOP until the fault ends, then SIGCONT: connections stay open and nobody answers."""
+
+    kind = "pause"
+    place = "process"
+    carried_out_by = "chaos"
+    needs = "services that are processes of the lab itself, as on the embedded backend"
+    contract = Contract("errors", "the service answers nobody; its callers time out", 1.0, 2.0)
+
+    async def act_in(self, process: Process) -> None:
+        """Hold the process again and again, each time for no longer than time to live and lease allow."""
+        service = self.target.service
+        try:
+            await process.hold(service, pause=True, seconds=process.seconds_left())
+            process.hit()
+            while True:
+                await asyncio.sleep(RENEWED_EVERY)
+                await process.hold(service, pause=True, seconds=process.seconds_left())
+        finally:
+            await process.hold(service, pause=True, seconds=0.0)
