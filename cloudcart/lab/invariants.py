@@ -52,14 +52,16 @@ WHERE item.wanted <> coalesce(-sold.change, 0)
 _PAYMENTS: Final = """
 SELECT orders.id, orders.status, orders.total_amount, payment.amount
 FROM orders.orders orders LEFT JOIN orders.payments payment ON payment.order_id = orders.id
-WHERE (orders.status IN ('confirmed', 'shipped', 'delivered', 'returned') AND payment.amount IS DISTINCT FROM total_amount)
+WHERE (orders.status IN ('confirmed', 'shipped', 'delivered', 'returned')
+        AND payment.amount IS DISTINCT FROM total_amount)
    OR (orders.status = 'awaiting_payment' AND payment.amount IS NOT NULL)
 """
 _STATUSES: Final = "SELECT id, status FROM orders.orders"
 _HANDLED: Final = "SELECT event_id FROM notifications.inbox"
 _WATERMARK: Final = "SELECT max(at) FROM notifications.inbox_watermark"
 _WAITING: Final = """
-SELECT (SELECT count(*) FROM users.outbox) + (SELECT count(*) FROM products.outbox) + (SELECT count(*) FROM orders.outbox)
+SELECT (SELECT count(*) FROM users.outbox) + (SELECT count(*) FROM products.outbox)
+    + (SELECT count(*) FROM orders.outbox)
 """
 
 
@@ -74,7 +76,9 @@ def check_invariants(query: Query, published: Callable[[], Sequence[Event]]) -> 
         return [InvariantResult("quiet", "inconclusive", f"{waiting}, {_QUIET_DEADLINE:g} s after the load ended")]
     events = _once(query, published())
     return [
-        _result("stock adds up", _stock(query), "initial stock and every change of it come to the stock, never below zero"),
+        _result(
+            "stock adds up", _stock(query), "initial stock and every change of it come to the stock, never below zero"
+        ),
         _result("every paid order was paid once", _payments(query), "each has one payment of its total"),
         _result("every change has one event, in order", _life_cycles(query, events), f"{len(events)} events"),
         _result("every event was handled once", _handled(query, events), "none is missing in the worker's inbox"),

@@ -68,14 +68,15 @@ def nobody(client: httpx.Client) -> Caller:
 
 
 @pytest.fixture(scope="package")
-def new_user(lab: Lab, client: httpx.Client) -> Callable[[], Caller]:
-    """Return a function that makes a shopper who is logged in."""
+def new_users(lab: Lab, client: httpx.Client) -> Callable[[int], list[Caller]]:
+    """Return a function that makes shoppers who are logged in."""
+    return lambda count: [Caller(client, user.token, user.user_id) for user in lab.prepare_users(count)]
 
-    def make() -> Caller:
-        (user,) = lab.prepare_users(1)
-        return Caller(client, user.token, user.user_id)
 
-    return make
+@pytest.fixture(scope="package")
+def new_user(new_users: Callable[[int], list[Caller]]) -> Callable[[], Caller]:
+    """Return a function that makes one of them."""
+    return lambda: new_users(1)[0]
 
 
 @pytest.fixture

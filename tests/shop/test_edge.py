@@ -14,7 +14,7 @@ import pytest
 
 from cloudcart.lab import Lab
 
-INTERNAL = re.compile(r'^http_requests_total\{.*route="(/internal/(?!chaos/poll)[^"]*|unmatched)".*\} (\S+)$', re.M)
+INTERNAL = re.compile(r'^http_requests_total\{.*route="(/internal/(?!chaos/)[^"]*|unmatched)".*\} (.+)$', re.MULTILINE)
 
 TARGETS = [
     "/internal/reset",

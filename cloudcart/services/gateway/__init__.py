@@ -102,7 +102,8 @@ def _upstreams(settings: Settings, client: HttpClient, metrics: GatewayMetrics) 
     names: list[ServiceName] = list(dict.fromkeys(endpoint.upstream for endpoint in ENDPOINTS.values()))
 
     def slots() -> Slots:
-        return Bulkhead(settings.gateway.bulkhead_size) if settings.gateway.bulkhead else shared
+        switches = settings.gateway
+        return Bulkhead(switches.bulkhead_size, switches.bulkhead_wait) if switches.bulkhead else shared
 
     return {
         name: Upstream(name, getattr(settings.urls, name), settings.gateway, client, slots(), metrics) for name in names

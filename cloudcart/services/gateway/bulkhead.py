@@ -6,25 +6,47 @@ Switched off, all upstreams share one pool of connections in which requests wait
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from cloudcart.exceptions import UpstreamUnavailableError
+
+_WAITING_PER_PLACE: Final = 8  # a burst may wait; an endless queue would only answer late what nobody waits for
 
 
 class Bulkhead:
-    """At most ``size`` requests in flight; one more is refused at once. Use with ``async with``."""
+    """At most ``size`` requests in flight; a burst waits for its turn, for so long. Use with ``async with``.
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._in_flight = 0
+    Args:
+        size: places.
+        patience: seconds that a request waits for a place.
+    """
+
+    def __init__(self, size: int, patience: float) -> None:
+        self._places = asyncio.Semaphore(size)
+        self._patience = patience
+        self._waiting = 0
+        self._most_waiting = size * _WAITING_PER_PLACE
 
     async def __aenter__(self) -> None:
         """Take a place.
 
         Raises:
-            UpstreamUnavailableError: all are taken.
+            UpstreamUnavailableError: none became free in time, or too many wait already.
         """
-        if self._in_flight >= self._size:
+        if not self._places.locked():
+            await self._places.acquire()  # at once
+            return
+        if self._waiting >= self._most_waiting:
             raise UpstreamUnavailableError("too many requests are waiting for this upstream already")
-        self._in_flight += 1
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._places.acquire()
+        except TimeoutError:
+            raise UpstreamUnavailableError("this upstream had no place for another request in time") from None
+        finally:
+            self._waiting -= 1
 
     async def __aexit__(self, *_: object) -> None:
-        self._in_flight -= 1
+        self._places.release()

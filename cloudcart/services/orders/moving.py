@@ -90,10 +90,6 @@ class Moving:
         except RefusedError as refusal:
             self._metrics.payment_refused(refusal.status)
             raise
-        except AnsweredMeanwhileError:
-            earlier = await key.earlier_answer(self._database)
-            assert earlier is not None, "the other request has committed, or this one would still wait for it"
-            return earlier
         finally:
             self._metrics.payment_seconds.observe(time.perf_counter() - begun)
 
@@ -124,22 +120,17 @@ class Moving:
         _check_payable(order)
         items = [{"product_id": item["product_id"], "quantity": item["quantity"]} for item in order["items"]]
         await self._products.take_stock(order["id"], order["epoch"], items)
-        async with self._outbox.unit_of_work() as work:
-            row = await work.row(_CONFIRM, {"id": order["id"], "epoch": order["epoch"], "method": method})
-            if row is None:
-                raise await self._refusal(order["id"])
-            await key.keep(work, _answer(row))
-            work.publish(
-                OrderPaymentConfirmed(
-                    service="orders",
-                    trace_id=trace_id(),
-                    order_id=row["id"],
-                    user_id=row["user_id"],
-                    payment_method=method,
-                    amount=row["total_amount"],
-                ),
-                _status_changed(row, Status.AWAITING_PAYMENT, Status.CONFIRMED),
-            )
+        try:
+            async with self._outbox.unit_of_work() as work:
+                row = await work.row(_CONFIRM, {"id": order["id"], "epoch": order["epoch"], "method": method})
+                if row is None:
+                    raise AnsweredMeanwhileError("another request has moved this order")
+                await key.keep(work, _answer(row))
+                work.publish(_paid(row, method), _status_changed(row, Status.AWAITING_PAYMENT, Status.CONFIRMED))
+        except AnsweredMeanwhileError:  # look only now: who waits for a second connection must not hold a first one
+            if earlier := await key.earlier_answer(self._database):
+                return earlier
+            raise await self._refusal(order["id"]) from None
         return await self._done(work, row)
 
     async def _refusal(self, order_id: int) -> RefusedError:
@@ -165,6 +156,17 @@ def _check_payable(order: Row) -> None:
 
 def _answer(row: Row) -> Answer:
     return Answer(200, Order.model_validate(row).model_dump_json().encode())
+
+
+def _paid(row: Row, method: str) -> OrderPaymentConfirmed:
+    return OrderPaymentConfirmed(
+        service="orders",
+        trace_id=trace_id(),
+        order_id=row["id"],
+        user_id=row["user_id"],
+        payment_method=method,
+        amount=row["total_amount"],
+    )
 
 
 def _status_changed(row: Row, old: Status, new: Status) -> OrderStatusChanged:
