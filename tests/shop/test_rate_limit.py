@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,13 +14,15 @@ LIMIT = 20
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _limited(lab: Lab) -> Iterator[None]:
+def _limited(lab: Lab, wait_for: Callable[[Callable[[], object]], None]) -> Iterator[None]:
     """The shop's gateway with a limit, while these tests run."""
 
     def restart(**switches: object) -> None:
+        before = lab.status().services["gateway"].restarts
         lab.control(
-            "restart", service="gateway", overrides={f"gateway.{name}": value for name, value in switches.items()}
+            "restart", service="gateway", overrides={f"gateway.{name}": each for name, each in switches.items()}
         )
+        wait_for(lambda: lab.status().services["gateway"].restarts > before)
         lab.wait_ready()
 
     restart(rate_limit="on", rate_limit_requests=LIMIT)
@@ -45,9 +47,10 @@ def test_others_are_not_limited_by_it(user, new_user):
     assert other("GET", "/orders/my-orders").status_code == 200
 
 
-def test_a_refusal_has_no_effect_and_is_told(lab, user):
+def test_a_refusal_has_no_effect_and_is_told(lab, user, wait_for):
     with lab.tap_events() as tap:
         body = {"items": [{"product_id": 1, "quantity": 1}]}
         accepted = sum(user("POST", "/orders", json=body).status_code == 201 for _ in range(LIMIT + 5))
         assert accepted == LIMIT
-        assert any(event.client == f"user:{user.user_id}" for event in tap.wait_for("api.rate_limited"))
+        mine = f"user:{user.user_id}"
+        wait_for(lambda: sum(each.count for each in tap.events("api.rate_limited") if each.client == mine) == 5)
