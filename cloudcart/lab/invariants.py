@@ -86,6 +86,12 @@ def check_invariants(query: Query, published: Callable[[], Sequence[Event]]) -> 
     ]
 
 
+def verdict_of(results: Iterable[InvariantResult]) -> str:
+    """Return the verdict on all: one that fails fails them, one that is inconclusive leaves them so."""
+    verdicts = {result.verdict for result in results}
+    return next((verdict for verdict in ("fail", "inconclusive") if verdict in verdicts), "pass")
+
+
 def _result(name: str, violations: Iterable[str], detail: str) -> InvariantResult:
     found = list(violations)
     if not found:
