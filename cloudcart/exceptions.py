@@ -14,7 +14,7 @@ message ends with what to do next; the command line maps each branch to an exit 
     ├── LoadError             exit 4   the load generator could not run; no verdict is possible
     ├── RefusedError                   a service refuses a request: the status and sentence that the client gets
     │   └── TokenError                 the token of a request cannot be accepted (401)
-    ├── AnsweredMeanwhileError         a request with the same idempotency key was quicker; this one was rolled back
+    ├── AnsweredMeanwhileError         another request for the same effect was quicker; this one was rolled back
     ├── StoreError                     a store does not answer; definite, unless it says otherwise
     ├── CallerGoneError                the caller left while a fault held its request back; nothing was done
     ├── ConnectionCutError             a fault cuts the connection; for the server, which closes it
@@ -98,7 +98,7 @@ class TokenError(RefusedError):
 
 
 class AnsweredMeanwhileError(CloudCartError):
-    """Another request with the same idempotency key was quicker. Definite: what this one did was rolled back."""
+    """Another request for the same effect was quicker. Definite: what this one did was rolled back."""
 
 
 class StoreError(CloudCartError):

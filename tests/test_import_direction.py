@@ -15,6 +15,7 @@ LAYERS = {
     "units": {"exceptions"},
     "settings": {"exceptions", "units"},
     "events": {"exceptions"},
+    "asyncapi": {"events"},
     "faults": {"exceptions", "units", "settings"},
     "telemetry": {"exceptions", "settings"},
     # how a fault reaches traffic

@@ -32,13 +32,14 @@ class EventTap:
 
     Args:
         bootstrap: address of the broker, ``host:port``.
+        from_beginning: collects also what was published before, as far as the broker still has it.
 
     Raises:
         MissingExtraError: confluent-kafka is not installed.
         LabError: the broker does not answer.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, *, from_beginning: bool = False) -> None:
         try:
             from confluent_kafka import Consumer
         except ImportError:
@@ -55,7 +56,7 @@ class EventTap:
         )
         self._next: dict[tuple[str, int], int] = {}
         self._seen: list[PublishedEvent] = []
-        for topic, partition in self._partitions():
+        for topic, partition in () if from_beginning else self._partitions():
             self._next[topic, partition] = self._end(topic, partition)
 
     def drain(self) -> list[PublishedEvent]:

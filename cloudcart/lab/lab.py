@@ -242,11 +242,11 @@ class Lab:
         """
         return self._handle.control(command, **arguments)
 
-    def tap_events(self) -> EventTap:
-        """Return a collector of everything that is published from now on; close it."""
+    def tap_events(self, *, from_beginning: bool = False) -> EventTap:
+        """Return a collector of everything that is published from now on, or was ever; close it."""
         from cloudcart.lab.event_tap import EventTap
 
-        return EventTap(self.settings.stores.kafka)
+        return EventTap(self.settings.stores.kafka, from_beginning=from_beginning)
 
     def check_invariants(self, tap: EventTap) -> list[InvariantResult]:
         """Wait until no event is under way and check what must be true of the data (:mod:`cloudcart.lab.invariants`).

@@ -85,6 +85,11 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 async def _http_exception(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for a body that is too deeply nested to be read
+        sentence = "cannot be read as JSON"
+        return problem(
+            422, f"body: {sentence}", errors=[{"field": "body", "message": sentence, "type": "json_invalid"}]
+        )
     sentences = {404: "there is nothing at this address", 405: "this address does not support this method"}
     return problem(error.status_code, sentences.get(error.status_code, error.detail), headers=error.headers)
 

@@ -21,6 +21,7 @@ from cloudcart.exceptions import CloudCartError, RefusedError
 from cloudcart.services.assemble import assemble
 from cloudcart.services.http_client import HttpClient
 from cloudcart.services.layers import Check
+from cloudcart.services.openapi import describe
 from cloudcart.services.problems import add_handlers
 from cloudcart.services.security import ServiceTokens, TokenVerifier, require_service
 from cloudcart.settings import ServiceName, Settings
@@ -91,6 +92,7 @@ class Service:
             setattr(app.state, name, part)
         for router in routers:
             app.include_router(router)
+        describe(app)
         every_check = {"database": self.database.ping, "seed": self._check_seed, **(checks or {})}
         return assemble(self.name, app, self.settings, self.telemetry, self.faults, checks=every_check)
 

@@ -22,6 +22,7 @@ from cloudcart.services.chaos_control import api, legacy
 from cloudcart.services.chaos_control.access import Access
 from cloudcart.services.chaos_control.ledger import Ledger
 from cloudcart.services.chaos_control.publisher import Publisher
+from cloudcart.services.openapi import describe
 from cloudcart.services.chaos_control.supervisor import Supervisor
 from cloudcart.services.problems import add_handlers, problem
 from cloudcart.settings import Settings
@@ -56,6 +57,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         app.include_router(router)
     app.add_exception_handler(FaultError, _fault_refused)
     add_handlers(app)
+    describe(app, open_to=[access])
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.gateway.cors_origins,

@@ -29,6 +29,8 @@ from cloudcart.services.gateway.metrics import BreakerStates, GatewayMetrics
 from cloudcart.services.gateway.rate_limit import SCRIPT, RateLimit
 from cloudcart.services.gateway.refusals import RefusalEvents
 from cloudcart.services.gateway.routes import ENDPOINTS
+from cloudcart.services.gateway.schema import PATH as _SCHEMA
+from cloudcart.services.gateway.schema import Schema
 from cloudcart.services.gateway.upstream import Upstream
 from cloudcart.services.http_client import HttpClient
 from cloudcart.services.problems import problem
@@ -77,24 +79,26 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         if redis is not None:
             await redis.close()
 
-    door = _Door(gateway, Router(lifespan=life), _reset(settings, gateway, redis) if settings.lab else None)
-    return assemble("gateway", door, settings, telemetry, faults, routes=Routes([*ENDPOINTS, _RESET]))
+    addresses: dict[str, str] = {name: getattr(settings.urls, name) for name in gateway.upstreams}
+    others: dict[str, ASGIApp] = {_SCHEMA: Schema(addresses, client)}
+    if settings.lab:
+        others[_RESET] = _reset(settings, gateway, redis)
+    door = _Door(gateway, Router(lifespan=life), others)
+    return assemble("gateway", door, settings, telemetry, faults, routes=Routes([*ENDPOINTS, _SCHEMA, _RESET]))
 
 
 class _Door:
-    """Tells apart what comes in: requests for the shop, the lab's reset, and the server's life."""
+    """Tells apart what comes in: requests for the shop, for the few addresses of its own, and the server's life."""
 
-    def __init__(self, gateway: Gateway, life: ASGIApp, reset: ASGIApp | None) -> None:
+    def __init__(self, gateway: Gateway, life: ASGIApp, others: Mapping[str, ASGIApp]) -> None:
         self._gateway = gateway
         self._life = life
-        self._reset = reset
+        self._others = others
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._life(scope, receive, send)
-        if scope["path"] == _RESET and self._reset is not None:
-            return self._reset(scope, receive, send)
-        return self._gateway(scope, receive, send)
+        return self._others.get(scope["path"], self._gateway)(scope, receive, send)
 
 
 def _upstreams(settings: Settings, client: HttpClient, metrics: GatewayMetrics) -> Mapping[ServiceName, Upstream]:
@@ -102,7 +106,8 @@ def _upstreams(settings: Settings, client: HttpClient, metrics: GatewayMetrics) 
     names: list[ServiceName] = list(dict.fromkeys(endpoint.upstream for endpoint in ENDPOINTS.values()))
 
     def slots() -> Bulkhead | SharedPool:
-        return Bulkhead(settings.gateway.bulkhead_size) if settings.gateway.bulkhead else shared
+        switches = settings.gateway
+        return Bulkhead(switches.bulkhead_size, switches.bulkhead_wait) if switches.bulkhead else shared
 
     return {
         name: Upstream(name, getattr(settings.urls, name), settings.gateway, client, slots(), metrics) for name in names

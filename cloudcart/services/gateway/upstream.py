@@ -72,8 +72,7 @@ class Upstream:
             UpstreamBrokenError: cut off.
         """
         self._budget.requested()
-        if (turn := self._slots.enter()) is not None:
-            await turn
+        await self._slots.enter()
         try:
             for attempt in count():
                 try:

@@ -92,10 +92,6 @@ class Moving:
         except RefusedError as refusal:
             self._metrics.payment_refused(refusal.status)
             raise
-        except AnsweredMeanwhileError:
-            earlier = await key.earlier_answer(self._database)
-            assert earlier is not None, "the other request has committed, or this one would still wait for it"
-            return earlier
         finally:
             self._metrics.payment_seconds.observe(time.perf_counter() - begun)
 
@@ -134,7 +130,9 @@ class Moving:
             if row is not None:
                 answer = _answer(row)
                 await key.keep(session, answer)
-        if row is None:
+        if row is None:  # look only now: who waits for a second connection must not hold a first one
+            if earlier := await key.earlier_answer(self._database):
+                return earlier
             raise await self._refusal(order["id"])
         self._outbox.wake()
         await self._done(events)

@@ -76,7 +76,7 @@ class StockRequest(BaseModel):
 
     order_id: ProductId
     items: list[Line] = Field(min_length=1, max_length=50)
-    epoch: int = Field(0, ge=0)
+    epoch: int = Field(0, ge=0, le=_LARGEST)
 
 
 class Lookup(BaseModel):

@@ -383,7 +383,7 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("bulkhead", ["on", "off"])
 def test_a_slow_service_takes_the_others_down_only_without_bulkheads(edge: Callable[..., Any], bulkhead: str) -> None:
     async def work() -> None:
-        sizes = {"gateway.bulkhead_size": 3, "gateway.connections": 3}
+        sizes = {"gateway.bulkhead_size": 3, "gateway.bulkhead_wait": "50ms", "gateway.connections": 3}
         async with edge({"gateway.bulkhead": bulkhead, "gateway.timeouts": "off", **sizes}) as it:
             go_on = asyncio.Event()
 

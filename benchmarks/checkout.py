@@ -1,0 +1,154 @@
+"""How many orders a second the shop takes and charges for, through its gateway, and what that costs each process.
+
+    python benchmarks/checkout.py [--quick] [--json]
+
+A check-out is two requests, an order and its payment, by a worker that begins the next when the last is done (a closed
+loop: it finds the shop's limit, not what users would feel beyond it). Workers are shoppers with tokens of their own,
+spread over all products. The client runs on the same machine and takes its share of it, which is shown, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import psutil
+
+import cloudcart
+from cloudcart.lab import Lab
+from cloudcart.services.http_client import HttpClient
+
+GOAL = 130  # check-outs a second with 16 workers on 2 cores
+PRODUCTS = 24
+STOCK = 1_000_000_000
+WORKERS = (16, 64)
+
+
+def quantile(ordered: list[float], share: float) -> float:
+    """Return the smallest value that ``share`` of all do not exceed."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
+
+
+class Load:
+    """So many workers that check out until the time is up."""
+
+    def __init__(self, lab: Lab, workers: int) -> None:
+        self.base = lab.urls["gateway"]
+        self.users = lab.prepare_users(workers)
+        self.durations: list[float] = []
+        self.errors: Counter[str] = Counter()
+
+    async def run(self, seconds: float) -> float:
+        """Return how long it took."""
+        client, began = HttpClient(), time.perf_counter()
+        end = began + seconds
+        await asyncio.gather(*(self._worker(client, number, end) for number in range(len(self.users))))
+        took = time.perf_counter() - began
+        await client.aclose()
+        return took
+
+    async def _worker(self, client: HttpClient, number: int, end: float) -> None:
+        token = f"Bearer {self.users[number].token}".encode()
+        headers = [(b"authorization", token), (b"content-type", b"application/json")]
+        turn = number
+        while (began := time.perf_counter()) < end:
+            turn += 1
+            body = json.dumps({"items": [{"product_id": turn % PRODUCTS + 1, "quantity": 1}]}).encode()
+            ordered = await client.request("POST", self.base, "/api/orders", headers=headers, body=body, timeout=30)
+            if ordered.status != 201:
+                self.errors[f"order {ordered.status}"] += 1
+                continue
+            path = f"/api/orders/{json.loads(ordered.body)['id']}/pay"
+            pay = b'{"payment_method": "card"}'
+            paid = await client.request("POST", self.base, path, headers=headers, body=pay, timeout=30)
+            if paid.status != 200:
+                self.errors[f"pay {paid.status}"] += 1
+                continue
+            self.durations.append(time.perf_counter() - began)
+
+
+def cpu(lab: Lab) -> dict[str, float]:
+    """Return the seconds of CPU that each process of the lab, with its children, and this one have used."""
+    found = {"client": sum(psutil.Process().cpu_times()[:2])}
+    for name, pid in lab.pids.items():
+        processes = (
+            [psutil.Process(pid), *psutil.Process(pid).children()] if name == "postgres" else [psutil.Process(pid)]
+        )
+        found[name] = sum(sum(process.cpu_times()[:2]) for process in processes)
+    return found
+
+
+def measure(lab: Lab, workers: int, seconds: float) -> dict[str, Any]:
+    """Return the figures of one number of workers."""
+    lab.reset()
+    stock_up(lab)
+    asyncio.run(Load(lab, workers).run(1.0))  # connections, prepared statements, caches
+    load, before = Load(lab, workers), cpu(lab)
+    took = asyncio.run(load.run(seconds))
+    used = {name: round((after - before[name]) / took, 3) for name, after in cpu(lab).items()}
+    ordered = sorted(load.durations)
+    return {
+        "workers": workers,
+        "seconds": took,
+        "checkouts": len(ordered),
+        "per_second": len(ordered) / took,
+        "p50_ms": quantile(ordered, 0.5) * 1e3,
+        "p99_ms": quantile(ordered, 0.99) * 1e3,
+        "errors": dict(load.errors),
+        "cpu": dict(sorted(used.items(), key=lambda item: -item[1])),
+    }
+
+
+def stock_up(lab: Lab) -> None:
+    """Have enough of everything."""
+
+    async def fill() -> None:
+        client = HttpClient()
+        headers = [(b"authorization", f"Bearer {lab.token()}".encode()), (b"content-type", b"application/json")]
+        body = json.dumps({"stock": STOCK}).encode()
+        for number in range(1, PRODUCTS + 1):
+            path = f"/api/products/{number}/stock"
+            answer = await client.request("PATCH", lab.urls["gateway"], path, headers=headers, body=body, timeout=30)
+            assert answer.status == 200, answer.body
+        await client.aclose()
+
+    asyncio.run(fill())
+
+
+def show(found: dict[str, Any]) -> None:
+    print(
+        f"{found['workers']:>3} workers: {found['per_second']:6.1f} check-outs/s, "
+        f"p50 {found['p50_ms']:.0f} ms, p99 {found['p99_ms']:.0f} ms, errors {found['errors'] or 'none'}"
+    )
+    print("    cores: " + ", ".join(f"{name} {share:.2f}" for name, share in found["cpu"].items() if share >= 0.01))
+
+
+def main() -> int:
+    """Measure; exit with 1 when an order failed. The goal is told and not judged: machines differ."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--quick", action="store_true", help="5 s for each number of workers instead of 30")
+    arguments.add_argument("--json", action="store_true", help="print JSON only")
+    options = arguments.parse_args()
+    overrides = {"gateway.rate_limit": "off"}
+    with cloudcart.start(overrides=overrides, name="benchmark-checkout", prometheus=False) as lab:
+        results = [measure(lab, workers, 5.0 if options.quick else 30.0) for workers in WORKERS]
+    failed = any(found["errors"] for found in results)
+    if options.json:
+        print(json.dumps({"ok": not failed, "goal_per_second": GOAL, "results": results}))
+    else:
+        for found in results:
+            show(found)
+        print(
+            f"goal {GOAL}/s with {WORKERS[0]} workers on 2 cores that do nothing else; {'NOT ok' if failed else 'ok'}"
+        )
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
