@@ -22,8 +22,8 @@ from cloudcart.services.chaos_control import api, legacy
 from cloudcart.services.chaos_control.access import Access
 from cloudcart.services.chaos_control.ledger import Ledger
 from cloudcart.services.chaos_control.publisher import Publisher
-from cloudcart.services.openapi import describe
 from cloudcart.services.chaos_control.supervisor import Supervisor
+from cloudcart.services.openapi import describe
 from cloudcart.services.problems import add_handlers, problem
 from cloudcart.settings import Settings
 from cloudcart.telemetry.metrics import Telemetry

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from cloudcart.events import Event, OrderPaymentConfirmed, OrderStatusChanged
-from cloudcart.exceptions import AnsweredMeanwhileError, RefusedError
+from cloudcart.exceptions import RefusedError
 from cloudcart.services.orders.idempotency import Answer, RequestKey
 from cloudcart.services.orders.metrics import OrderMetrics
 from cloudcart.services.orders.models import Order
