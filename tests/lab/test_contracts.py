@@ -58,7 +58,7 @@ def is_unreadable(lab: Lab) -> Moved:
 
 def burns(lab: Lab) -> Moved:
     process = psutil.Process(lab.pids["products"])
-    return lambda: process.cpu_percent(0.3) > 30
+    return lambda: process.cpu_percent(0.3) > 15  # % of a core, of which a busy machine may give no more; at rest 2
 
 
 def has_grown(lab: Lab) -> Moved:
