@@ -157,7 +157,8 @@ class Shop:
         for name, start, end in self.stores.milestones():
             self._report.add(name, self._report.since_start(start), self._report.since_start(end))
         with self._report.phase("schema"):
-            databases = prepare_database(self.stores.postgres.url(driver="+psycopg"))
+            administrator = self.stores.postgres.url(driver="+psycopg")
+            databases = {**prepare_database(administrator), "chaos": administrator}
         addresses = wiring.Addresses(self.urls, self.stores.valkey.url, self.stores.broker.address)
         self.settings = wiring.at(self.settings, addresses)
         self.services = Services(
