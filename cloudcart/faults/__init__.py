@@ -11,6 +11,8 @@ from typing import Final
 
 from cloudcart.faults import base
 from cloudcart.faults.base import MAX_TTL, Contract, Exchange, Fault, Place, Process
+from cloudcart.faults.broker_kill import BrokerKill
+from cloudcart.faults.broker_pause import BrokerPause
 from cloudcart.faults.clock_skew import ClockSkew
 from cloudcart.faults.consumer_pause import ConsumerPause
 from cloudcart.faults.corrupt import Corrupt
@@ -44,6 +46,8 @@ from cloudcart.settings import SERVICES
 __all__ = [
     "FAULTS",
     "MAX_TTL",
+    "BrokerKill",
+    "BrokerPause",
     "ClockSkew",
     "ConsumerPause",
     "Contract",
@@ -83,6 +87,8 @@ __all__ = [
 
 FAULTS: Final[Mapping[str, type[Fault]]] = MappingProxyType(
     {
+        "broker_kill": BrokerKill,
+        "broker_pause": BrokerPause,
         "consumer_pause": ConsumerPause,
         "db_kill_connections": DbKillConnections,
         "db_lock": DbLock,

@@ -17,6 +17,8 @@ VALID: dict[str, dict[str, Any]] = {
     "timeout": {"after": "2s"},
     "db_lock": {"table": "products"},
     "redis_flush": {"target": "redis"},
+    "broker_pause": {"target": "kafka"},
+    "broker_kill": {"target": "kafka"},
     "reset": {"after_bytes": 20},
     "slow_body": {"rate": "64KiB"},
     "corrupt": {"how": "truncated", "keep": 0.25},

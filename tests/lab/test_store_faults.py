@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import psutil
 import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from cloudcart.exceptions import FaultError
 from cloudcart.faults import FAULTS
 from cloudcart.lab import Lab
 
@@ -171,6 +173,11 @@ PROMISES = [
         lambda shop: shop.log_in().status_code == 429,
         before=lambda shop: _until(lambda: shop.log_in().status_code == 429, 10.0),
     ),
+    Promise(
+        {"kind": "broker_pause", "target": "kafka"},
+        lambda shop: (shop.register(), shop.metric("users", "outbox_pending") > 0)[1],
+        lambda shop: shop.metric("users", "outbox_pending") == 0 and shop.lag() == 0,
+    ),
 ]
 
 
@@ -202,3 +209,32 @@ def test_a_fault_does_what_its_contract_says_and_ends(shop: Watched, promise: Pr
         _until(lambda: fault.injected > 0, 1.0)
     _until(lambda: promise.back(shop), contract.clears_within + _SPARE)
     assert fault.drawn >= fault.injected > 0
+
+
+def test_a_killed_control_plane_leaves_no_table_locked_and_no_broker_paused(shop: Watched) -> None:
+    chaos = psutil.Process(shop.lab.pids["chaos"])
+    broker = psutil.Process(shop.lab.pids["broker"])
+    shop.lab.inject("db_lock", target="products", table="products")
+    shop.lab.inject("broker_pause", target="kafka")
+    _until(lambda: shop.seconds_to_look() > 0.5, _SPARE)
+    _until(lambda: broker.status() == psutil.STATUS_STOPPED, _SPARE)
+    chaos.kill()
+    _until(lambda: shop.seconds_to_look() < 0.3, _SPARE)
+    _until(lambda: broker.status() != psutil.STATUS_STOPPED, 5.0 + _SPARE)
+    shop.lab.wait_ready()
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ({"kind": "broker_kill", "target": "kafka"}, "broker_kill needs a broker that keeps its messages on disk"),
+        ({"kind": "db_lock", "target": "products", "table": "prices"}, "products has no table 'prices'; it has"),
+        ({"kind": "db_pool_drain", "target": "gateway"}, "db_pool_drain finds nothing to act on in gateway"),
+    ],
+)
+def test_what_this_shop_cannot_do_is_refused_with_a_sentence(
+    shop: Watched, document: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(FaultError, match=sentence):
+        shop.lab.inject(**document)
+    assert not shop.http.get(f"{shop.lab.urls['chaos']}/chaos/faults", params={"state": "active"}).json()

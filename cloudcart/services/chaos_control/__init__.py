@@ -43,7 +43,8 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     """
     publisher = Publisher(settings.stores.kafka)
     faults = ActiveFaults("chaos", lab=settings.lab, seed=settings.chaos.seed)
-    administrator = Administrator(settings.stores)
+    ask = Supervisor(settings.chaos.supervisor) if settings.chaos.supervisor else None
+    administrator = Administrator(settings.stores, ask)
     ledger = Ledger(settings.chaos, publisher.publish, admit=administrator.check)
     access = Access(settings)
 
@@ -69,7 +70,6 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type"],
     )
-    ask = Supervisor(settings.chaos.supervisor) if settings.chaos.supervisor else None
     return assemble("chaos", app, settings, Telemetry("chaos", registry), faults, supervisor=ask)
 
 

@@ -7,6 +7,7 @@ when needed. Whatever is held ends with its connection, also when this process i
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, LiteralString
@@ -14,8 +15,9 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import sql
 
-from cloudcart.exceptions import FaultError, RefusedError, StoreError
-from cloudcart.faults import DbLock, Fault
+from cloudcart.chaos.process import AskSupervisor
+from cloudcart.exceptions import FaultError, LabError, RefusedError, StoreError
+from cloudcart.faults import BrokerKill, DbLock, Fault
 from cloudcart.settings import Stores
 from cloudcart.stores.database import conninfo
 from cloudcart.stores.redis_connection import connect
@@ -33,13 +35,22 @@ class Administrator:
 
     Args:
         stores: addresses; the database's is that of the administrator.
+        supervisor: reaches the lab's supervisor, where there is one.
         silence: seconds without a sign of life after which PostgreSQL ends a session that holds a lock.
         beat: seconds between two signs of life.
     """
 
-    def __init__(self, stores: Stores, *, silence: float = _SILENCE, beat: float = _BEAT) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        supervisor: AskSupervisor | None = None,
+        *,
+        silence: float = _SILENCE,
+        beat: float = _BEAT,
+    ) -> None:
         self._database = stores.database.get_secret_value()
         self._redis = stores.redis
+        self._ask_supervisor = supervisor
         self._silence = silence
         self._beat = beat
 
@@ -50,6 +61,8 @@ class Administrator:
             FaultError: this shop cannot do it, or what it names does not exist.
             RefusedError: 503, the store does not answer.
         """
+        if isinstance(fault, BrokerKill):
+            raise FaultError(f"kind: broker_kill needs {fault.needs}; here, use broker_pause")
         if not fault.carried_out_by:
             return
         if fault.store == "redis" and not self._redis:
@@ -101,8 +114,20 @@ class Administrator:
             raise StoreError(f"Redis refuses: {answer}")
 
     async def pause_broker(self) -> None:
-        """Stop the broker's process until cancelled."""
-        raise StoreError("this shop's broker cannot be paused")
+        """Stop the broker's process until cancelled; the supervisor lets it go on when this process falls silent."""
+        holder = secrets.token_hex(4)
+        try:
+            while True:
+                await self._hold_broker(holder, self._silence)
+                await asyncio.sleep(self._beat)
+        finally:
+            await self._hold_broker(holder, 0.0)
+
+    async def _hold_broker(self, holder: str, seconds: float) -> None:
+        if self._ask_supervisor is None:
+            raise LabError("no supervisor can be asked to pause the broker")
+        question = {"command": "hold", "service": "broker", "holder": holder, "pause": True, "seconds": seconds}
+        await self._ask_supervisor(question)
 
     async def _ask(self, statement: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
         async with asyncio.timeout(_PATIENCE), self._session() as session:
