@@ -30,6 +30,7 @@ class ActiveFaults:
         effects: sums over all faults that ever acted here.
         surroundings: what faults have done to the process itself.
         boot: tells this process from its predecessor with the same name, whose counts started anew.
+        on_change: called whenever the set has changed; set by whoever carries out standing faults.
 
     Args:
         service: the name that targets use.
@@ -41,7 +42,7 @@ class ActiveFaults:
 
     __slots__ = (
         "_clock", "_elsewhere", "_ended", "_horizon", "_index", "_inline", "_lease_until", "_records",
-        "any", "boot", "effects", "lab", "replica", "seed", "service", "surroundings",
+        "any", "boot", "effects", "lab", "on_change", "replica", "seed", "service", "surroundings",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +61,7 @@ class ActiveFaults:
         self.seed = seed
         self.boot = secrets.token_hex(8)
         self.effects = Effects()
+        self.on_change: Callable[[], None] | None = None
         self.surroundings = Surroundings()
         self._inline = InlineFaults(service, seed)
         self._clock = clock
@@ -218,3 +220,5 @@ class ActiveFaults:
         if leased:
             ends.append(self._lease_until)
         self._horizon = min(ends, default=math.inf)
+        if self.on_change is not None:
+            self.on_change()

@@ -104,6 +104,12 @@ class Passage(ABC):
             timer.cancel()
             record.waiting.discard(released)
 
+    async def hold_through_lease(self, record: ActiveFault, seconds: float) -> None:
+        """Let ``seconds`` pass as :meth:`hold` does, also where that is longer than one lease, if it is renewed."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self._active.seconds_left(record) > 0:
+            await Passage.hold(self, record, left)
+
     async def wait_for(self, released: asyncio.Future[None]) -> None:
         """Wait until the delay is over. A place that can notice that its caller has gone ends sooner."""
         await released
@@ -115,6 +121,14 @@ class Passage(ABC):
     @abstractmethod
     async def reply(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
         """Answer in the service's stead."""
+
+    def fail(self) -> None:
+        """Do not publish; see :class:`cloudcart.faults.places.Broker`. Only places that publish are asked."""
+        raise NotImplementedError
+
+    async def put(self, value: bytes) -> None:
+        """Publish something else beside; see there."""
+        raise NotImplementedError
 
     async def cut(self, after_bytes: int | None) -> None:
         """Break the connection; see :class:`cloudcart.faults.Exchange`. A place without answers is not asked."""
@@ -150,6 +164,12 @@ class _Hit:
 
     async def answer(self, status: int, body: Mapping[str, object] | None, headers: Mapping[str, str]) -> None:
         await self._passage.reply(status, body, headers)
+
+    async def fail(self) -> None:
+        self._passage.fail()
+
+    async def put(self, value: bytes) -> None:
+        await self._passage.put(value)
 
     async def cut(self, after_bytes: int | None) -> None:
         await self._passage.cut(after_bytes)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
 
-from cloudcart.faults import Fault
+from cloudcart.faults import Fault, Place
 from cloudcart.telemetry.routes import UNMATCHED, Routes
 
 _PROBES: Final = ("/health", "/ready", "/metrics", "/healthz", "/readyz", "/livez")
@@ -30,10 +30,10 @@ Record = TypeVar("Record")
 
 @dataclass(slots=True)
 class Work:
-    """One piece of work as a matcher sees it: an inbound request, an outbound call, or a consumed message.
+    """One piece of work as a matcher sees it: an inbound request, an outbound call, a message, a statement of a store.
 
-    ``route`` is the route template, or the path where no template is known. ``peer`` is the service that an outbound
-    call goes to, ``topic`` what a message was read from.
+    ``route`` is the route template, or the path where no template is known. ``peer`` is the service or store that it
+    goes to, ``topic`` what a message was read from or is published on.
     """
 
     direction: Literal["inbound", "outbound"]
@@ -42,6 +42,7 @@ class Work:
     headers: Headers = ()
     peer: str = ""
     topic: str = ""
+    place: Place = "exchange"
 
 
 class RouteIndex(Generic[Record]):
@@ -50,14 +51,14 @@ class RouteIndex(Generic[Record]):
     __slots__ = ("_cache", "_faults")
 
     def __init__(self, faults: Iterable[tuple[Record, Fault]]) -> None:
-        self._faults = [pair for pair in faults if pair[1].place == "exchange"]
-        self._cache: dict[tuple[str, str, str, str, str], _Group[Record]] = {}
+        self._faults = [pair for pair in faults if not pair[1].standing]
+        self._cache: dict[tuple[str, ...], _Group[Record]] = {}
 
     def find(self, work: Work) -> Sequence[Record]:
         """Return the records that match, in the order in which they were given."""
         if not self._faults:
             return ()
-        combination = (work.direction, work.method, work.route, work.peer, work.topic)
+        combination = (work.place, work.direction, work.method, work.route, work.peer, work.topic)
         group = self._cache.get(combination)
         if group is None:
             if len(self._cache) >= _CACHED:
@@ -110,6 +111,13 @@ class _Group(Generic[Record]):
 def could_hit(fault: Fault, work: Work) -> bool:
     """Return whether everything but header and user fits."""
     target = fault.target
+    if fault.place != work.place:
+        return False
+    if work.place == "store":
+        return fault.store == work.peer
+    if work.place == "broker":
+        side = "consume" if work.direction == "inbound" else "publish"
+        return fault.side == side and target.topic in (None, work.topic)
     if fault.method is not None and fault.method != work.method:
         return False
     if target.topic is not None:

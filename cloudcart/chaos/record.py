@@ -50,7 +50,7 @@ class ActiveFault:
             self._round, self.matched = round_, 0
         place = self.matched - self.fault.passes
         self.matched += 1
-        if place < 0 or place % self.fault.every:
+        if place < 0 or place % self.fault.nth:
             return False
         return self.fault.first is None or self.injected < self.fault.first
 

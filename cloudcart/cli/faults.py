@@ -61,11 +61,35 @@ def _show_kind(entry: Mapping[str, Any]) -> None:
         table,
         f"\nWhat to expect: {escape(contract['change'])}; "
         f"shows within {contract['shows_within']:g}s, clears within {contract['clears_within']:g}s of the heal.",
-        f"Example: cloudcart inject {entry['kind']} --target products{_EXAMPLES.get(entry['kind'], '')} --ttl 30s",
+        f"Example: cloudcart inject {entry['kind']} --target {_TARGETS.get(entry['kind'], 'products')}"
+        f"{_EXAMPLES.get(entry['kind'], '')} --ttl 30s",
     )
 
 
+_TARGETS: Mapping[str, str] = {
+    "broker_kill": "kafka",
+    "broker_pause": "kafka",
+    "consumer_pause": "notifications",
+    "duplicate": "kafka:order.created",
+    "poison_message": "kafka:order.created",
+    "publish_delay": "orders",
+    "publish_fail": "orders",
+    "redis_flush": "redis",
+    "redis_slow": "users",
+    "slow_consumer": "notifications",
+}
+"""Where the example is aimed, other than at products."""
+
 _EXAMPLES: Mapping[str, str] = {
+    "db_kill_connections": " --param every=1s",
+    "db_lock": " --param table=products",
+    "db_pool_drain": " --param share=75%",
+    "db_slow_query": " --param delay=200ms",
+    "poison_message": " --param first=1",
+    "publish_delay": " --param delay=500ms",
+    "redis_flush": " --param every=1s",
+    "redis_slow": " --param delay=100ms",
+    "slow_consumer": " --param delay=100ms",
     "latency": " --param median=80ms --param p99=900ms --probability 0.3",
     "error": " --param status=503 --probability 5%",
     "timeout": " --param after=2s",

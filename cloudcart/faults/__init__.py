@@ -11,9 +11,17 @@ from typing import Final
 
 from cloudcart.faults import base
 from cloudcart.faults.base import MAX_TTL, Contract, Exchange, Fault, Place, Process
+from cloudcart.faults.broker_kill import BrokerKill
+from cloudcart.faults.broker_pause import BrokerPause
 from cloudcart.faults.clock_skew import ClockSkew
+from cloudcart.faults.consumer_pause import ConsumerPause
 from cloudcart.faults.corrupt import Corrupt
 from cloudcart.faults.cpu_burn import CpuBurn
+from cloudcart.faults.db_kill_connections import DbKillConnections
+from cloudcart.faults.db_lock import DbLock
+from cloudcart.faults.db_pool_drain import DbPoolDrain
+from cloudcart.faults.db_slow_query import DbSlowQuery
+from cloudcart.faults.duplicate import Duplicate
 from cloudcart.faults.error import Error
 from cloudcart.faults.failed_readiness import FailedReadiness
 from cloudcart.faults.fd_leak import FdLeak
@@ -22,9 +30,15 @@ from cloudcart.faults.latency import Latency
 from cloudcart.faults.loop_block import LoopBlock
 from cloudcart.faults.memory_leak import MemoryLeak
 from cloudcart.faults.pause import Pause
+from cloudcart.faults.poison_message import PoisonMessage
+from cloudcart.faults.publish_delay import PublishDelay
+from cloudcart.faults.publish_fail import PublishFail
 from cloudcart.faults.quota import Quota
+from cloudcart.faults.redis_flush import RedisFlush
+from cloudcart.faults.redis_slow import RedisSlow
 from cloudcart.faults.reset import Reset
 from cloudcart.faults.slow_body import SlowBody
+from cloudcart.faults.slow_consumer import SlowConsumer
 from cloudcart.faults.target import Target
 from cloudcart.faults.timeout import Timeout
 from cloudcart.settings import SERVICES
@@ -32,10 +46,18 @@ from cloudcart.settings import SERVICES
 __all__ = [
     "FAULTS",
     "MAX_TTL",
+    "BrokerKill",
+    "BrokerPause",
     "ClockSkew",
+    "ConsumerPause",
     "Contract",
     "Corrupt",
     "CpuBurn",
+    "DbKillConnections",
+    "DbLock",
+    "DbPoolDrain",
+    "DbSlowQuery",
+    "Duplicate",
     "Error",
     "Exchange",
     "FailedReadiness",
@@ -47,10 +69,16 @@ __all__ = [
     "MemoryLeak",
     "Pause",
     "Place",
+    "PoisonMessage",
     "Process",
+    "PublishDelay",
+    "PublishFail",
     "Quota",
+    "RedisFlush",
+    "RedisSlow",
     "Reset",
     "SlowBody",
+    "SlowConsumer",
     "Target",
     "Timeout",
     "catalogue",
@@ -59,6 +87,20 @@ __all__ = [
 
 FAULTS: Final[Mapping[str, type[Fault]]] = MappingProxyType(
     {
+        "broker_kill": BrokerKill,
+        "broker_pause": BrokerPause,
+        "consumer_pause": ConsumerPause,
+        "db_kill_connections": DbKillConnections,
+        "db_lock": DbLock,
+        "db_pool_drain": DbPoolDrain,
+        "db_slow_query": DbSlowQuery,
+        "duplicate": Duplicate,
+        "poison_message": PoisonMessage,
+        "publish_delay": PublishDelay,
+        "publish_fail": PublishFail,
+        "redis_flush": RedisFlush,
+        "redis_slow": RedisSlow,
+        "slow_consumer": SlowConsumer,
         "corrupt": Corrupt,
         "error": Error,
         "latency": Latency,

@@ -103,6 +103,10 @@ class Fault(BaseModel):
     contract: ClassVar[Contract]
     needs: ClassVar[str] = ""  # what a backend must be able to do, in a sentence; empty: every backend can
     carried_out_by: ClassVar[str] = ""  # the service whose process acts in the target's stead; empty: the target's own
+    store: ClassVar[str] = ""  # places store and broker: postgres, redis or kafka
+    side: ClassVar[Literal["publish", "consume"] | None] = None  # place broker: which way the messages go
+    standing: ClassVar[bool] = False  # acts from its start to its end, not on single requests
+    on_whole_store: ClassVar[bool] = False  # the target is the store itself
     needs_answer: ClassVar[bool] = False  # acts on answers or connections, which a consumed message has not
 
     target: TargetText = Field(description="service, service:/route, service->link or kafka:topic")
@@ -141,7 +145,31 @@ class Fault(BaseModel):
             )
         if self.needs_answer and self.target.topic is not None:
             raise ValueError(f"{self.kind} acts on the answer to a request; a message of a topic has none")
+        if self.place in ("store", "broker"):
+            self._check_store_target()
         return self
+
+    def _check_store_target(self) -> None:
+        if self.on_whole_store:
+            if str(self.target) != self.store:
+                raise ValueError(f"{self.kind} acts on the whole of {self.store}; its target is '{self.store}'")
+            return
+        wrong_topic = self.target.topic is not None and self.side is None
+        if wrong_topic or self.target.route is not None or self.target.link not in (None, self.store):
+            topic = "kafka:TOPIC, " if self.side else ""
+            raise ValueError(f"{self.kind} acts on {self.store}; aim it at {topic}a service, or SERVICE->{self.store}")
+        if self.method or self.header or self.user is not None or self.direction != "inbound":
+            raise ValueError(f"{self.kind} does not act on requests: it knows no method, header, user or direction")
+
+    @property
+    def nth(self) -> int:
+        """Of how many matching requests one is considered; kinds that act by themselves give ``every`` as a time."""
+        return self.every if isinstance(self.every, int) else 1
+
+    @property
+    def period(self) -> float | None:
+        """Seconds between two acts of a standing fault; None: one act lasts until its end."""
+        return None
 
     @model_validator(mode="after")
     def _process_has_no_requests(self) -> Self:
@@ -171,9 +199,9 @@ class Fault(BaseModel):
         """What a chart writes on the fault's window."""
         return f"{self.kind} on {self.target}"
 
-    async def act(self, exchange: Exchange) -> None:
-        """Do to the exchange what this kind does. Only kinds whose place is ``exchange`` have it."""
-        raise NotImplementedError(f"{self.kind} does not act on exchanges")
+    async def act(self, place: Any, /) -> None:
+        """Do what this kind does to its place: an :class:`Exchange`, or one of ``cloudcart.faults.places``."""
+        raise NotImplementedError(f"{self.kind} does not act by itself")
 
     async def act_in(self, process: Process) -> None:
         """Act until cancelled, then undo it. Only kinds whose place is ``process`` have it."""
@@ -230,7 +258,7 @@ def parse_fault(
         raise FaultError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
     if services is not None:
         try:
-            fault.target.require_known(services)
+            fault.target.require_known((*services, fault.store) if fault.on_whole_store else services)
         except ValueError as error:
             raise FaultError(f"target: {error}") from None
     return fault

@@ -92,8 +92,16 @@ class Shop:
         (self.stores if name in self.stores.names else self._services_with(name)).signal(name, number)
 
     def hold(self, name: str, holder: str, *, pause: bool, seconds: float) -> None:
-        """Keep a service paused, or from being started, for some time; see :meth:`Services.hold`."""
-        self._services_with(name).hold(name, holder, pause=pause, seconds=seconds)
+        """Keep a service paused, or from being started, or a store paused, for some time; see their own ``hold``."""
+        if name in self.stores.names:
+            self.stores.hold(name, holder, seconds=seconds)
+        else:
+            self._services_with(name).hold(name, holder, pause=pause, seconds=seconds)
+
+    @property
+    def next_due(self) -> float | None:
+        """The moment (monotonic) at which a service or a store needs something done, if any."""
+        return min((due for due in (self.services.next_due, self.stores.next_due) if due is not None), default=None)
 
     def restart(self, name: str, overrides: Mapping[str, object]) -> None:
         """Start a service again with other settings, or a store as it was; raises as their own ``restart``."""
@@ -157,7 +165,8 @@ class Shop:
         for name, start, end in self.stores.milestones():
             self._report.add(name, self._report.since_start(start), self._report.since_start(end))
         with self._report.phase("schema"):
-            databases = prepare_database(self.stores.postgres.url(driver="+psycopg"))
+            administrator = self.stores.postgres.url(driver="+psycopg")
+            databases = {**prepare_database(administrator), "chaos": administrator}
         addresses = wiring.Addresses(self.urls, self.stores.valkey.url, self.stores.broker.address)
         self.settings = wiring.at(self.settings, addresses)
         self.services = Services(

@@ -40,6 +40,7 @@ class EmbeddedStores:
             "broker": self.broker,
         }
         self._began = 0.0
+        self._holds: dict[tuple[str, str], float] = {}  # until when (monotonic) which holder keeps which store paused
         self._excused: set[str] = set()  # stores that a fault killed: their death does not end the lab
 
     def start(self) -> None:
@@ -104,6 +105,32 @@ class EmbeddedStores:
                 os.kill(member, number)
                 if number is not signal.SIGSTOP:
                     os.kill(member, signal.SIGCONT)  # a paused one could not obey
+
+    def hold(self, name: str, holder: str, *, seconds: float) -> None:
+        """Keep a store paused for so many seconds; asking again moves the end, zero seconds end it now.
+
+        It goes on when the last of its holders has let go, or is gone: each deadline is kept here.
+
+        Raises:
+            UsageError: there is no such store.
+        """
+        if seconds > 0:
+            if (name, holder) not in self._holds:
+                self.signal(name, signal.SIGSTOP)
+            self._holds[name, holder] = time.monotonic() + seconds
+        elif self._holds.pop((name, holder), None) is not None and name not in {held for held, _ in self._holds}:
+            self.signal(name, signal.SIGCONT)
+
+    def release(self) -> None:
+        """Let go on what has been paused for long enough."""
+        now = time.monotonic()
+        for name, holder in [place for place, until in self._holds.items() if until <= now]:
+            self.hold(name, holder, seconds=0.0)
+
+    @property
+    def next_due(self) -> float | None:
+        """The moment (monotonic) at which :meth:`release` has something to do, if any."""
+        return min(self._holds.values(), default=None)
 
     def restart(self, name: str) -> None:
         """Start a store again at the same address, with the data it had on disk; waits until it is ready.

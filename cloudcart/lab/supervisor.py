@@ -116,8 +116,9 @@ class Supervisor:
     def _watch(self) -> None:
         services = self._shop.services
         while True:
-            due = services.next_due
+            due = self._shop.next_due
             self._turn(None if due is None else max(0.0, due - time.monotonic()))
+            self._shop.stores.release()
             if services.start():
                 self._write_record()
 

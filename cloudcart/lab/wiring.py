@@ -49,7 +49,7 @@ def for_service(settings: Settings, service: ServiceName, databases: Mapping[str
     Args:
         settings: the lab's.
         service: which service.
-        databases: the database's URL for each service that has a schema.
+        databases: the database's URL for each service that has a schema; for chaos, the administrator's.
         supervisor: the supervisor's control socket, for the chaos service alone.
     """
     own = settings.with_overrides({"stores.database": databases.get(service, "")})

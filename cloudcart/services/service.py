@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.standing import StandingFaults
 from cloudcart.exceptions import CloudCartError, RefusedError
 from cloudcart.services.assemble import assemble
 from cloudcart.services.http_client import HttpClient
@@ -53,8 +54,10 @@ class Service:
         self.telemetry = Telemetry(name, registry)
         self.faults = ActiveFaults(name, lab=settings.lab, seed=settings.chaos.seed)
         stores = settings.stores
-        self.database = Database(stores.database.get_secret_value(), stores.pool_size, self.telemetry)
-        self.publisher = Publisher(stores.kafka, name)
+        self.database = Database(
+            stores.database.get_secret_value(), stores.pool_size, self.telemetry, faults=self.faults
+        )
+        self.publisher = Publisher(stores.kafka, name, faults=self.faults)
         self.tokens = ServiceTokens(settings.auth, name, self.faults.surroundings.time)
         self.http = HttpClient(faults=self.faults, peers={base: name for name, base in settings.urls if base})
         self._ready = asyncio.Event()
@@ -112,7 +115,8 @@ class Service:
 
         @asynccontextmanager
         async def life(_app: FastAPI) -> AsyncIterator[None]:
-            tasks = [asyncio.create_task(_keep_going(work)) for work in (seed, *background)]
+            standing = StandingFaults(self.faults, {"postgres": self.database})
+            tasks = [asyncio.create_task(_keep_going(work)) for work in (seed, standing.run, *background)]
             try:
                 yield
             finally:

@@ -8,6 +8,7 @@ its database goes through it, timed and with the driver's errors translated.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import time
@@ -20,6 +21,8 @@ from prometheus_client import Gauge
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
+from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.store import through_store
 from cloudcart.exceptions import OutcomeUnknownError, StoreError
 from cloudcart.stores.pool import ConnectionPool, Cursor
 from cloudcart.telemetry.metrics import Durations, Telemetry
@@ -28,6 +31,7 @@ Row = dict[str, Any]
 Parameters = Mapping[str, object] | Sequence[object] | None
 
 _STATEMENT_TIMEOUT: Final = 5_000  # milliseconds; then the server gives up on a statement
+_NOT_SLOWED: Final = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "SELECT 1"})  # by faults: no work, or a readiness check
 _DEADLINE: Final = 6.0  # seconds; a connection is cut then, so that a silent link holds no session for ever
 _SILENCE: Final = 5_000  # milliseconds; TCP gives up on a server that acknowledges nothing
 
@@ -35,16 +39,17 @@ _SILENCE: Final = 5_000  # milliseconds; TCP gives up on a server that acknowled
 class Session:
     """One connection, for the time of one ``async with``. Parameters are ``%s`` or ``%(name)s``, as in psycopg."""
 
-    __slots__ = ("_cursor", "_durations")
+    __slots__ = ("_cursor", "_durations", "_faults")
 
-    def __init__(self, cursor: Cursor, durations: Durations) -> None:
+    def __init__(self, cursor: Cursor, durations: Durations, faults: ActiveFaults | None = None) -> None:
         self._cursor = cursor
         self._durations = durations
+        self._faults = faults
 
     @classmethod
     def on(cls, other: Session) -> Self:
         """Return a session of this class on the connection of another."""
-        return cls(other._cursor, other._durations)
+        return cls(other._cursor, other._durations, other._faults)
 
     async def rows(self, sql: LiteralString, parameters: Parameters = None) -> list[Row]:
         """Run a statement and return its rows, each a dictionary by column name."""
@@ -60,6 +65,17 @@ class Session:
 
     async def _execute(self, sql: LiteralString, parameters: Parameters) -> Cursor:
         started = time.perf_counter()
+        try:
+            if self._faults is None or not self._faults.any or sql in _NOT_SLOWED:
+                return await self._send(sql, parameters)
+            limit = _STATEMENT_TIMEOUT / 1000
+            return await through_store(self._faults, "postgres", lambda: self._send(sql, parameters), limit=limit)
+        except TimeoutError:
+            raise StoreError("PostgreSQL gave up on a statement that took too long") from None
+        finally:
+            self._durations.observe(time.perf_counter() - started)
+
+    async def _send(self, sql: LiteralString, parameters: Parameters) -> Cursor:
         deadline = asyncio.get_running_loop().call_later(_DEADLINE, _cut, self._cursor)
         try:
             return await self._cursor.execute(sql, parameters)
@@ -67,7 +83,6 @@ class Session:
             raise StoreError("PostgreSQL did not carry out a statement") from error
         finally:
             deadline.cancel()
-            self._durations.observe(time.perf_counter() - started)
 
 
 class Database:
@@ -77,10 +92,12 @@ class Database:
         url: SQLAlchemy URL, as the service's own role.
         pool_size: connections open at the same time, at most.
         telemetry: where statement times and the pool's use are counted.
+        faults: what is active in this process; acts on each statement.
     """
 
-    def __init__(self, url: str, pool_size: int, telemetry: Telemetry) -> None:
+    def __init__(self, url: str, pool_size: int, telemetry: Telemetry, *, faults: ActiveFaults | None = None) -> None:
         self._pool = ConnectionPool(conninfo(url), pool_size)
+        self._faults = faults
         self._durations = telemetry.db_query_duration_seconds.labels()
         in_use = Gauge("db_pool_in_use", "Database connections in use.", registry=telemetry.registry)
         in_use.set_function(lambda: self._pool.in_use)
@@ -99,7 +116,7 @@ class Database:
         """
         cursor = await self._pool.acquire()
         try:
-            yield Session(cursor, self._durations)
+            yield Session(cursor, self._durations, self._faults)
         except StoreError as error:
             if writes and cursor.connection.closed:
                 raise OutcomeUnknownError("the connection to PostgreSQL broke during a write") from error
@@ -112,7 +129,7 @@ class Database:
         """Give a session on a connection of its own, beside the pool; it ends with the block, and its locks with it."""
         cursor = await self._pool.connect()
         try:
-            yield Session(cursor, self._durations)
+            yield Session(cursor, self._durations, self._faults)
         finally:
             await cursor.connection.close()
 
@@ -132,6 +149,12 @@ class Database:
                 await _roll_back(session)
                 raise
             await _commit(session)
+
+    @asynccontextmanager
+    async def drained(self, share: float) -> AsyncIterator[None]:
+        """Hold a share of the pool, rounded up, while the block lasts: how ``db_pool_drain`` acts."""
+        async with self._pool.drained(math.ceil(share * self._pool.size)):
+            yield
 
     async def ping(self) -> None:
         """Do nothing if PostgreSQL answers; raises as :meth:`session` if not."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import psycopg
@@ -73,6 +75,20 @@ class ConnectionPool:
                 await cursor.connection.close()
         finally:
             self._give_back_slot()
+
+    @asynccontextmanager
+    async def drained(self, count: int) -> AsyncIterator[None]:
+        """Hold the places of ``count`` connections, each as soon as it is free, while the block lasts."""
+        held = 0
+        try:
+            for _ in range(count):
+                await self._free.acquire()
+                self.in_use += 1
+                held += 1
+            yield
+        finally:
+            for _ in range(held):
+                self._give_back_slot()
 
     async def close(self) -> None:
         """Close the idle connections; those in use are closed by their users' release and this again."""

@@ -10,13 +10,15 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 from faststream.kafka import KafkaBroker
 
+from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.messaging import may_act_on_publishing, publish_through_faults
 from cloudcart.events import Event, encode
 from cloudcart.exceptions import StoreError
 
@@ -46,12 +48,14 @@ class Publisher:
     Args:
         bootstrap: address of the cluster, ``host:port``.
         client: how the cluster knows this process.
+        faults: what is active in this process; acts on each message before it is sent.
     """
 
-    def __init__(self, bootstrap: str, client: str) -> None:
+    def __init__(self, bootstrap: str, client: str, *, faults: ActiveFaults | None = None) -> None:
         self._bootstrap = bootstrap
         self._client = client
         self._broker: KafkaBroker | None = None
+        self._faults = faults
         self._connecting = asyncio.Lock()
 
     async def publish(self, messages: Sequence[Message]) -> list[bool]:
@@ -60,6 +64,24 @@ class Publisher:
         Raises:
             StoreError: the cluster cannot be reached, or does not answer; some may have been sent.
         """
+        faults = self._faults
+        if faults is None or not any(may_act_on_publishing(faults, message.topic) for message in messages):
+            return await self._send_all(messages)
+        each = (self._send_under(faults, message) for message in messages)
+        outcomes = await asyncio.gather(*each, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return [outcome is True for outcome in outcomes]
+
+    async def _send_under(self, faults: ActiveFaults, message: Message) -> bool:
+        async def send(other: bytes | None) -> bool:
+            [confirmed] = await self._send_all([message if other is None else replace(message, value=other)])
+            return confirmed
+
+        return await publish_through_faults(faults, message.topic, send)
+
+    async def _send_all(self, messages: Sequence[Message]) -> list[bool]:
         broker = await self._connected()
         try:
             async with asyncio.timeout(_CONFIRM):

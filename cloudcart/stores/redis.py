@@ -11,11 +11,14 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import hiredis
 from prometheus_client import Counter
 
+from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.store import through_store
 from cloudcart.exceptions import StoreError
 from cloudcart.stores.redis_connection import Part, RedisConnection, connect
 from cloudcart.telemetry.metrics import Telemetry
@@ -38,10 +41,12 @@ class Redis:
     Args:
         url: as ``redis://host:port/0`` or ``unix:///path``.
         telemetry: where failures are counted.
+        faults: what is active in this process; acts on each command.
     """
 
-    def __init__(self, url: str, telemetry: Telemetry) -> None:
+    def __init__(self, url: str, telemetry: Telemetry, *, faults: ActiveFaults | None = None) -> None:
         self._url = url
+        self._faults = faults
         self._connection: RedisConnection | None = None
         self._connecting = asyncio.Lock()
         self._errors = Counter("redis_errors_total", "Calls to Redis that failed.", registry=telemetry.registry)
@@ -85,14 +90,22 @@ class Redis:
             connection = self._connection
             if connection is None or not connection.usable:
                 connection = await self._connect()
-            timer = self._loop.call_later(_TIME_LIMIT, connection.abort)
-            try:
-                return await connection.send(*parts)
-            finally:
-                timer.cancel()
+            if self._faults is not None and self._faults.any:
+                send = partial(self._send, connection, *parts)
+                return await through_store(self._faults, "redis", send, limit=_TIME_LIMIT)
+            return await self._send(connection, *parts)
         except OSError as error:
             self._away_until = time.monotonic() + _PAUSE
             raise self._failed("Redis is not there") from error
+
+    async def _send(self, connection: RedisConnection, *parts: Part) -> Any:
+        if not connection.usable:
+            raise ConnectionError("the connection was lost while a fault held the command")
+        timer = self._loop.call_later(_TIME_LIMIT, connection.abort)
+        try:
+            return await connection.send(*parts)
+        finally:
+            timer.cancel()
 
     async def _connect(self) -> RedisConnection:
         async with asyncio.timeout(_TIME_LIMIT), self._connecting:

@@ -15,6 +15,10 @@ VALID: dict[str, dict[str, Any]] = {
     "latency": {"median": "80ms", "p99": "900ms"},
     "error": {"status": 503},
     "timeout": {"after": "2s"},
+    "db_lock": {"table": "products"},
+    "redis_flush": {"target": "redis"},
+    "broker_pause": {"target": "kafka"},
+    "broker_kill": {"target": "kafka"},
     "reset": {"after_bytes": 20},
     "slow_body": {"rate": "64KiB"},
     "corrupt": {"how": "truncated", "keep": 0.25},
@@ -31,13 +35,13 @@ VALID: dict[str, dict[str, Any]] = {
 
 
 def document(kind: str, **fields: Any) -> dict[str, Any]:
-    return {"kind": kind, "target": "products", **VALID[kind], **fields}
+    return {"kind": kind, "target": "products", **VALID.get(kind, {}), **fields}
 
 
 @pytest.mark.parametrize("kind", sorted(FAULTS))
 def test_every_kind_has_a_label_a_contract_a_description_and_a_schema(kind: str) -> None:
     fault = parse_fault(document(kind))
-    assert "products" in fault.label
+    assert fault.target.service in fault.label
     assert fault.contract.shows_within > 0
     (entry,) = [entry for entry in catalogue() if entry["kind"] == kind]
     assert entry["description"]
@@ -144,3 +148,23 @@ def test_identity_is_what_the_fault_does_not_how_often() -> None:
         len({parse_fault(d).identity for d in (*map(document, VALID), document("error", status=500))}) == len(VALID) + 1
     )
     assert one.identity != parse_fault({**document("error"), "target": "orders"}).identity
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"kind": "publish_fail", "target": "orders:/orders"}, "aim it at kafka:TOPIC, a service, or SERVICE->kafka"),
+        ({"kind": "duplicate", "target": "orders->postgres"}, "acts on kafka"),
+        ({"kind": "slow_consumer", "target": "notifications", "method": "GET"}, "does not act on requests"),
+        ({"kind": "slow_consumer", "target": "notifications", "user": 3}, "does not act on requests"),
+        ({"kind": "db_lock", "target": "products"}, "table: Field required"),
+        ({"kind": "db_lock", "target": "kafka:order.created", "table": "orders"}, "a service, or SERVICE->postgres"),
+        ({"kind": "db_slow_query", "target": "products->redis"}, "db_slow_query acts on postgres"),
+        ({"kind": "db_pool_drain", "target": "products", "share": 0}, "share: "),
+        ({"kind": "redis_flush", "target": "gateway->redis"}, "its target is 'redis'"),
+        ({"kind": "redis_slow", "target": "redis"}, "there is no 'redis' to aim at"),
+    ],
+)
+def test_what_a_fault_of_a_store_cannot_do_is_refused(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(FaultError, match=sentence):
+        parse_fault(fields)

@@ -16,10 +16,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from cloudcart.chaos.active import ActiveFaults
+from cloudcart.chaos.standing import StandingFaults
 from cloudcart.exceptions import FaultError
 from cloudcart.services.assemble import assemble
 from cloudcart.services.chaos_control import api, legacy
 from cloudcart.services.chaos_control.access import Access
+from cloudcart.services.chaos_control.administrator import Administrator
 from cloudcart.services.chaos_control.ledger import Ledger
 from cloudcart.services.chaos_control.publisher import Publisher
 from cloudcart.services.chaos_control.supervisor import Supervisor
@@ -35,16 +38,21 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     """Return the chaos service.
 
     Args:
-        settings: lab or not, lease and length of polls, the CORS list, keys, and the broker's address if there is one.
+        settings: lab or not, lease and length of polls, the CORS list, keys, and the addresses of stores as far as
+            their administrator is to be a place of faults.
         registry: where its metrics go; a fresh one if none is given.
     """
     publisher = Publisher(settings.stores.kafka)
-    ledger = Ledger(settings.chaos, publisher.publish)
+    faults = ActiveFaults("chaos", lab=settings.lab, seed=settings.chaos.seed)
+    ask = Supervisor(settings.chaos.supervisor) if settings.chaos.supervisor else None
+    administrator = Administrator(settings.stores, ask)
+    ledger = Ledger(settings.chaos, publisher.publish, admit=administrator.check)
     access = Access(settings)
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(run()) for run in (ledger.watch, publisher.run)]
+        standing = StandingFaults(faults, dict.fromkeys(("postgres", "redis", "kafka"), administrator))
+        tasks = [asyncio.create_task(run()) for run in (ledger.watch, publisher.run, standing.run)]
         yield
         for task in tasks:
             task.cancel()
@@ -64,8 +72,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type"],
     )
-    ask = Supervisor(settings.chaos.supervisor) if settings.chaos.supervisor else None
-    return assemble("chaos", app, settings, Telemetry("chaos", registry), supervisor=ask)
+    return assemble("chaos", app, settings, Telemetry("chaos", registry), faults, supervisor=ask)
 
 
 async def _fault_refused(_request: Request, error: Exception) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -73,16 +73,23 @@ class Ledger:
     Args:
         chaos: lease, length of a poll, seed of faults that name none.
         publish: takes events; must neither block nor raise.
+        admit: raises what an injection is to be refused with.
         clock: seconds that only ever grow; times to live are measured by it.
     """
 
     def __init__(
-        self, chaos: Chaos, publish: Callable[[Event], None], *, clock: Callable[[], float] = time.monotonic
+        self,
+        chaos: Chaos,
+        publish: Callable[[Event], None],
+        *,
+        admit: Callable[[Fault], Awaitable[None]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.epoch = secrets.token_hex(8)
         self.version = 0
         self._chaos = chaos
         self._publish = publish
+        self._admit = admit
         self._clock = clock
         self._all: dict[str, Injected] = {}
         self._news = Signal()
@@ -100,6 +107,8 @@ class Ledger:
         fault, warning = self._read(document)
         if sum(1 for _ in self.active()) >= _MOST_ACTIVE:
             raise RefusedError(409, f"{_MOST_ACTIVE} faults are active; heal some first")
+        if self._admit is not None:
+            await self._admit(fault)
         twins = [i.ordinal for i in self.active() if (i.fault.identity, i.fault.seed) == (fault.identity, fault.seed)]
         now = datetime.now(UTC)
         entry = Injected(
@@ -302,7 +311,7 @@ class Ledger:
         services = dict.fromkeys([*SERVICES, *(poller.service for poller in pollers)])
         seeded = {**document, "seed": self._chaos.seed} if document.get("seed") is None else document
         fault = parse_fault(seeded, services=tuple(services))
-        if fault.carried_out_by and not self._chaos.supervisor:
+        if fault.carried_out_by and fault.place != "store" and not self._chaos.supervisor:
             raise FaultError(f"kind: {fault.kind} needs {fault.needs}; here, no supervisor can be asked for it")
         return fault, check_target(fault, pollers)
 

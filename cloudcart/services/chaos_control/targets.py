@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from cloudcart.events import EVENTS
 from cloudcart.exceptions import FaultError
 from cloudcart.faults import Fault
 from cloudcart.services.chaos_control.pollers import Poller
+from cloudcart.settings import SERVICES
 from cloudcart.telemetry.routes import UNMATCHED, Routes
 
 _OPERATIONS: Final = ("/health", "/ready", "/metrics")
+_WITH_DATABASE: Final = ("users", "products", "orders", "notifications")
+_USERS: Final[Mapping[tuple[str, str | None], Collection[str]]] = {
+    ("postgres", None): _WITH_DATABASE,
+    ("redis", None): ("gateway", "users"),
+    ("kafka", "publish"): ("gateway", *_WITH_DATABASE),
+    ("kafka", "consume"): ("products", "notifications"),
+}
+"""Which services of the shop use a store, or which side of one."""
 _PARAMETER: Final = re.compile(r"\{[^{}]*\}")
 
 
@@ -29,6 +38,9 @@ def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
         FaultError: no live replica of the target has the route.
     """
     target = fault.target
+    _require_store(fault)
+    if fault.carried_out_by and fault.place != "process":
+        return None
     if target.topic is not None:
         return None if target.topic in EVENTS else f"nothing is published on topic {target.topic!r} so far"
     if fault.carried_out_by == target.service:
@@ -43,6 +55,14 @@ def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
     if target.route is not None and not outbound and all(poller.routes for poller in replicas):
         _require_route(target.route, target.service, {route for poller in replicas for route in poller.routes})
     return None
+
+
+def _require_store(fault: Fault) -> None:
+    """Refuse a fault between a service of the shop and a store that it does not use."""
+    service = fault.target.service
+    users = _USERS.get((fault.store, fault.side), SERVICES)
+    if fault.target.topic is None and not fault.on_whole_store and service in SERVICES and service not in users:
+        raise FaultError(f"target: {fault.kind} finds nothing to act on in {service}; choose one of {', '.join(users)}")
 
 
 def _require_route(route: str, service: str, known: set[str]) -> None:

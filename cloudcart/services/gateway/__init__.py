@@ -55,9 +55,9 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     telemetry = Telemetry("gateway", registry)
     faults = ActiveFaults("gateway", lab=settings.lab, seed=settings.chaos.seed)
     metrics = GatewayMetrics(telemetry.registry)
-    redis = Redis(settings.stores.redis, telemetry) if settings.stores.redis else None
+    redis = Redis(settings.stores.redis, telemetry, faults=faults) if settings.stores.redis else None
     client = HttpClient(faults=faults, peers={base: name for name, base in settings.urls if base})
-    refusals = RefusalEvents(settings.stores.kafka, settings.gateway.rate_limit_window)
+    refusals = RefusalEvents(settings.stores.kafka, settings.gateway.rate_limit_window, faults)
     gateway = Gateway(
         upstreams=_upstreams(settings, client, metrics),
         verifier=TokenVerifier(settings.auth, faults.surroundings.time),

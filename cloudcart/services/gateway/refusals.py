@@ -15,6 +15,7 @@ from cloudcart.events import ApiRateLimited
 from cloudcart.exceptions import StoreError
 
 if TYPE_CHECKING:
+    from cloudcart.chaos.active import ActiveFaults
     from cloudcart.stores.publisher import Publisher
 
 _PERIOD: Final = 1.0
@@ -27,10 +28,12 @@ class RefusalEvents:
     Args:
         bootstrap: address of the Kafka-protocol broker; empty: nothing is published.
         window: of the rate limit in seconds, which stands in the events.
+        faults: what is active in this process, for what is published.
     """
 
-    def __init__(self, bootstrap: str, window: float) -> None:
+    def __init__(self, bootstrap: str, window: float, faults: ActiveFaults | None = None) -> None:
         self._bootstrap = bootstrap
+        self._faults = faults
         self._window = window
         self._counts: Counter[tuple[str, str]] = Counter()
 
@@ -63,7 +66,7 @@ class RefusalEvents:
     def _publisher(self) -> Publisher:
         from cloudcart.stores.publisher import Publisher
 
-        return Publisher(self._bootstrap, "gateway")
+        return Publisher(self._bootstrap, "gateway", faults=self._faults)
 
 
 async def _publish(publisher: Publisher, events: list[ApiRateLimited]) -> None:

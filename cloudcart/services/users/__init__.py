@@ -23,7 +23,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         registry: where its metrics are registered; a fresh one if none is given.
     """
     service = Service("users", settings, registry)
-    redis = Redis(settings.stores.redis, service.telemetry)
+    redis = Redis(settings.stores.redis, service.telemetry, faults=service.faults)
     outbox = service.outbox()
     passwords = Passwords(settings.auth.bcrypt_rounds, service.telemetry)
     accounts = Accounts(

@@ -1,0 +1,33 @@
+"""``broker_pause``: the broker's process stands still and goes on afterwards, its messages as they were."""
+
+from __future__ import annotations
+
+from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.places import Administrator
+
+
+class BrokerPause(Fault):
+    """SIGSTOP until the fault ends, then SIGCONT: connections stay open and nobody answers. The target is ``kafka``.
+
+    The lab's supervisor lets the broker go on by itself when the control plane has been silent for 5 s.
+    """
+
+    kind = "broker_pause"
+    place = "broker"
+    store = "kafka"
+    standing = True
+    carried_out_by = "chaos"
+    on_whole_store = True
+    needs = "a broker that is a process of the lab itself, as on the embedded backend"
+    contract = Contract(
+        "outbox", "events stay in the outboxes (outbox_pending), and arrive late", shows_within=2.0, clears_within=5.0
+    )
+
+    async def act(self, administrator: Administrator, /) -> None:
+        """Hold it."""
+        await administrator.pause_broker()
+
+    @property
+    def label(self) -> str:
+        """What a chart writes on the fault's window."""
+        return "broker of kafka paused"

@@ -1,0 +1,39 @@
+"""``db_lock``: a table is held by an open transaction, as by a migration that somebody forgot."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.places import Administrator
+
+
+class DbLock(Fault):
+    """An administrator's session holds a table of the target in the mode ACCESS EXCLUSIVE: nobody reads or writes it.
+
+    The server ends that session when the control plane has been silent for 5 s, so nothing stays locked.
+    """
+
+    kind = "db_lock"
+    place = "store"
+    store = "postgres"
+    standing = True
+    carried_out_by = "chaos"
+    needs = "the administrator's address of PostgreSQL"
+    contract = Contract(
+        "latency",
+        "requests that need the table wait, and fail after the statement time-out of 5 s",
+        shows_within=1.0,
+        clears_within=1.0,
+    )
+
+    table: str = Field(min_length=1, max_length=63, description="the table, one of the target service's own")
+
+    async def act(self, administrator: Administrator, /) -> None:
+        """Hold it."""
+        await administrator.lock_table(self.target.service, self.table)
+
+    @property
+    def label(self) -> str:
+        """As ``table products of products locked``."""
+        return f"table {self.table} of {self.target} locked"

@@ -1,0 +1,28 @@
+"""``duplicate``: a message is published twice, as after a confirmation that was lost."""
+
+from __future__ import annotations
+
+from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.places import Broker
+
+
+class Duplicate(Fault):
+    """The same message, byte for byte, a second time; a consumer that handles it twice has a defect."""
+
+    kind = "duplicate"
+    place = "broker"
+    store = "kafka"
+    side = "publish"
+    contract = Contract(
+        "events", "kafka_events_consumed_total{outcome=ignored} grows by one each", shows_within=2.0, clears_within=2.0
+    )
+
+    async def act(self, broker: Broker, /) -> None:
+        """Forward twice."""
+        await broker.forward()
+        await broker.forward()
+
+    @property
+    def label(self) -> str:
+        """As ``messages of orders doubled``."""
+        return f"messages of {self.target} doubled"

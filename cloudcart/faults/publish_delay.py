@@ -1,0 +1,33 @@
+"""``publish_delay``: what a service publishes reaches the broker later."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.places import Broker
+from cloudcart.units import Duration, format_duration
+
+
+class PublishDelay(Fault):
+    """A delay before each message that is published; messages of one batch are delayed together."""
+
+    kind = "publish_delay"
+    place = "broker"
+    store = "kafka"
+    side = "publish"
+    contract = Contract(
+        "end-to-end", "event_end_to_end_seconds grows by the delay", shows_within=2.0, clears_within=2.0
+    )
+
+    delay: Duration = Field(0.5, gt=0, description="how much later each message is published")
+
+    async def act(self, broker: Broker, /) -> None:
+        """Delay, then forward."""
+        await broker.delay(self.delay)
+        await broker.forward()
+
+    @property
+    def label(self) -> str:
+        """As ``+500ms to publish on orders``."""
+        return f"+{format_duration(self.delay)} to publish on {self.target}"

@@ -1,0 +1,39 @@
+"""``redis_slow``: the commands that a service sends to Redis take longer."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.places import Store
+from cloudcart.units import Duration, format_duration
+
+
+class RedisSlow(Fault):
+    """A delay before each command of one service; from 250 ms on commands fail, as with a Redis that is away.
+
+    It acts in the service. The server's own means (CLIENT PAUSE, DEBUG SLEEP) stop every client at once, know neither
+    probability nor request, and the second is switched off where nobody has asked for it.
+    """
+
+    kind = "redis_slow"
+    place = "store"
+    store = "redis"
+    contract = Contract(
+        "latency",
+        "requests that ask Redis take longer by the delay; redis_errors_total grows from 250 ms on",
+        shows_within=1.0,
+        clears_within=2.0,
+    )
+
+    delay: Duration = Field(0.1, gt=0, description="how much longer each command takes")
+
+    async def act(self, store: Store, /) -> None:
+        """Delay, then forward."""
+        await store.delay(self.delay)
+        await store.forward()
+
+    @property
+    def label(self) -> str:
+        """As ``+100ms a command on gateway->redis``."""
+        return f"+{format_duration(self.delay)} a command on {self.target}"

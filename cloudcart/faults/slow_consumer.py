@@ -1,0 +1,33 @@
+"""``slow_consumer``: a consumer takes longer for each message, so that it falls behind."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.places import Broker
+from cloudcart.units import Duration, format_duration
+
+
+class SlowConsumer(Fault):
+    """A delay before each message that is consumed; messages of one consumer wait for each other."""
+
+    kind = "slow_consumer"
+    place = "broker"
+    store = "kafka"
+    side = "consume"
+    contract = Contract(
+        "lag", "consumer lag grows once messages come faster than one per delay", shows_within=3.0, clears_within=3.0
+    )
+
+    delay: Duration = Field(0.1, gt=0, description="how much longer each message takes")
+
+    async def act(self, broker: Broker, /) -> None:
+        """Delay, then forward."""
+        await broker.delay(self.delay)
+        await broker.forward()
+
+    @property
+    def label(self) -> str:
+        """As ``+100ms a message on notifications``."""
+        return f"+{format_duration(self.delay)} a message on {self.target}"
