@@ -72,6 +72,7 @@ class Chaos(_Section):
     lease: Duration = Field(5.0, description="silence of the control plane after which a service drops all faults")
     poll: Duration = Field(1.0, description="how long the control plane holds a long poll open when nothing changes")
     seed: int = Field(0, description="seed of faults that name none")
+    links: bool = Field(False, description="lead the lab's links through the fault proxy, so that link faults can act")
 
 
 class Gateway(_Section):

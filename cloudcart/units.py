@@ -76,6 +76,33 @@ Duration = Annotated[
 ]
 """Seconds inside, text with a unit in documents."""
 
+_BYTES: Final = {"": 1, "B": 1, "kB": 1000, "MB": 1000**2, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|KiB|MiB|GiB|)\s*")
+
+
+def parse_size(value: str | float) -> float:
+    """Return bytes for text with a unit (``64KiB``, ``1.5MB``); a bare number is bytes already.
+
+    Raises:
+        ValueError: not a non-negative number followed by B, kB, MB, KiB, MiB or GiB.
+    """
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value)
+        if match is None:
+            raise ValueError(f"{value!r} is not a size; write a number and a unit, like 64KiB or 500B")
+        return float(match[1]) * _BYTES[match[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ValueError(f"a size is text like '64KiB' or a number of bytes, not {value!r}")
+    return float(value)
+
+
+Size = Annotated[
+    float,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"type": ["number", "string"], "examples": ["64KiB", 500]}),
+]
+"""Bytes; text with a unit is understood. A rate is a size per second."""
+
 Share = Annotated[
     float,
     BeforeValidator(parse_share),

@@ -189,7 +189,7 @@ class ActiveFaults:
 
     def _concerns(self, fault: Fault) -> bool:
         replica_fits = fault.replica is None or fault.replica == self.replica
-        return replica_fits and (fault.target.topic is not None or fault.target.service == self.service)
+        return replica_fits and (fault.target.topic is not None or fault.acts_in == self.service)
 
     def _retire(self, record: ActiveFault) -> None:
         record.end()

@@ -13,18 +13,34 @@ from cloudcart.faults import base
 from cloudcart.faults.base import MAX_TTL, Contract, Exchange, Fault, Place
 from cloudcart.faults.error import Error
 from cloudcart.faults.latency import Latency
+from cloudcart.faults.link import LINKS, Link, LinkFault
+from cloudcart.faults.link_bandwidth import LinkBandwidth
+from cloudcart.faults.link_blackhole import LinkBlackhole
+from cloudcart.faults.link_down import LinkDown
+from cloudcart.faults.link_latency import LinkLatency
+from cloudcart.faults.link_reset import LinkReset
+from cloudcart.faults.link_slice import LinkSlice
 from cloudcart.faults.target import Target
 from cloudcart.faults.timeout import Timeout
 from cloudcart.settings import SERVICES
 
 __all__ = [
     "FAULTS",
+    "LINKS",
     "MAX_TTL",
     "Contract",
     "Error",
     "Exchange",
     "Fault",
     "Latency",
+    "Link",
+    "LinkBandwidth",
+    "LinkBlackhole",
+    "LinkDown",
+    "LinkFault",
+    "LinkLatency",
+    "LinkReset",
+    "LinkSlice",
     "Place",
     "Target",
     "Timeout",
@@ -36,6 +52,12 @@ FAULTS: Final[Mapping[str, type[Fault]]] = MappingProxyType(
     {
         "error": Error,
         "latency": Latency,
+        "link_bandwidth": LinkBandwidth,
+        "link_blackhole": LinkBlackhole,
+        "link_down": LinkDown,
+        "link_latency": LinkLatency,
+        "link_reset": LinkReset,
+        "link_slice": LinkSlice,
         "timeout": Timeout,
     }
 )

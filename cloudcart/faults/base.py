@@ -102,6 +102,11 @@ class Fault(BaseModel):
         return self
 
     @property
+    def acts_in(self) -> str:
+        """The service in whose processes it acts; a fault on a topic acts wherever the topic is read."""
+        return self.target.service
+
+    @property
     def label(self) -> str:
         """What a chart writes on the fault's window."""
         return f"{self.kind} on {self.target}"

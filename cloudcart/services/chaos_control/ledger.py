@@ -66,7 +66,7 @@ class Injected:
         """Return whether a process is among the targets."""
         fault = self.fault
         replica_fits = fault.replica is None or fault.replica == poller.replica
-        return replica_fits and (fault.target.topic is not None or fault.target.service == poller.service)
+        return replica_fits and (fault.target.topic is not None or fault.acts_in == poller.service)
 
 
 class Ledger:

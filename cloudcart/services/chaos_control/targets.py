@@ -1,8 +1,8 @@
 """Whether a fault can hit anything: its route must exist where the routes are known, and something must be listening.
 
 A fault that does nothing is the loudest complaint about tools of this kind, so a route that no live replica of the
-target has is refused, with the nearest one named; what cannot be known yet (no replica is connected) is accepted with
-a warning that the answer carries.
+target has is refused, with the nearest one named, and so is a link that does not go through the proxy; what cannot be
+known yet (no replica is connected) is accepted with a warning that the answer carries.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from cloudcart.events import EVENTS
 from cloudcart.exceptions import FaultError
-from cloudcart.faults import Fault
+from cloudcart.faults import Fault, LinkFault
 from cloudcart.services.chaos_control.pollers import Poller
 from cloudcart.telemetry.routes import UNMATCHED, Routes
 
@@ -31,6 +31,9 @@ def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
     target = fault.target
     if target.topic is not None:
         return None if target.topic in EVENTS else f"nothing is published on topic {target.topic!r} so far"
+    if isinstance(fault, LinkFault):
+        _require_link(fault, [poller for poller in pollers if poller.service == fault.acts_in])
+        return None
     replicas = [poller for poller in pollers if poller.service == target.service]
     if fault.replica is not None:
         replicas = [poller for poller in replicas if poller.replica == fault.replica]
@@ -41,6 +44,17 @@ def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
     if target.route is not None and not outbound and all(poller.routes for poller in replicas):
         _require_route(target.route, target.service, {route for poller in replicas for route in poller.routes})
     return None
+
+
+def _require_link(fault: LinkFault, proxies: list[Poller]) -> None:
+    if not proxies:
+        raise FaultError(
+            "target: the links of this lab do not go through the fault proxy; "
+            "start it with 'cloudcart up --set chaos.links=on'"
+        )
+    routed = sorted({link for proxy in proxies for link in proxy.routes})
+    if str(fault.target) not in routed:
+        raise FaultError(f"target: no such link goes through the fault proxy; choose one of {', '.join(routed)}")
 
 
 def _require_route(route: str, service: str, known: set[str]) -> None:
