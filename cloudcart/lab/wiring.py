@@ -42,15 +42,18 @@ def at(settings: Settings, addresses: Addresses) -> Settings:
     return settings.with_overrides({**urls, "stores.redis": addresses.redis, "stores.kafka": addresses.kafka})
 
 
-def for_service(settings: Settings, service: ServiceName, databases: Mapping[str, str]) -> Settings:
+def for_service(
+    settings: Settings, service: ServiceName, databases: Mapping[str, str], links: Mapping[str, object] | None = None
+) -> Settings:
     """Return what the process of ``service`` gets: its own role's database, and only the secrets it may know.
 
     Args:
         settings: the lab's.
         service: which service.
         databases: the database's URL for each service that has a schema.
+        links: settings that lead its links through the fault proxy, if they go there.
     """
-    own = settings.with_overrides({"stores.database": databases.get(service, "")})
+    own = settings.with_overrides({"stores.database": databases.get(service, ""), **(links or {})})
     return own.for_service(service)
 
 

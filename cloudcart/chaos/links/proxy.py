@@ -46,6 +46,9 @@ class LinkProxy:
         """
         loop = asyncio.get_running_loop()
         try:
+            if isinstance(at, socket.socket) and at.family == socket.AF_UNIX:
+                self._server = await loop.create_unix_server(self._accept, sock=at, backlog=_BACKLOG)
+                return Address(path=at.getsockname())
             if isinstance(at, socket.socket):
                 self._server = await loop.create_server(self._accept, sock=at, backlog=_BACKLOG)
             elif at.path:

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from cloudcart.events import ChaosCleared, ChaosInjected, Event
 from cloudcart.exceptions import FaultError, RefusedError
-from cloudcart.faults import Fault, parse_fault
+from cloudcart.faults import LINKS, Fault, parse_fault
 from cloudcart.services.chaos_control.pollers import Poller, Pollers, Question
 from cloudcart.services.chaos_control.signal import Signal
 from cloudcart.services.chaos_control.targets import check_target
@@ -301,10 +301,10 @@ class Ledger:
 
     def _read(self, document: Mapping[str, object]) -> tuple[Fault, str | None]:
         pollers = list(self._pollers.live())
-        services = dict.fromkeys([*SERVICES, *(poller.service for poller in pollers)])
+        services = dict.fromkeys([*SERVICES, *(poller.service for poller in pollers if poller.service != LINKS)])
         seeded = {**document, "seed": self._chaos.seed} if document.get("seed") is None else document
         fault = parse_fault(seeded, services=tuple(services))
-        return fault, check_target(fault, pollers)
+        return fault, check_target(fault, pollers, links=self._chaos.links)
 
     def _bump(self) -> int:
         self.version += 1

@@ -22,8 +22,8 @@ _OPERATIONS: Final = ("/health", "/ready", "/metrics")
 _PARAMETER: Final = re.compile(r"\{[^{}]*\}")
 
 
-def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
-    """Return what the person who injects should know, or None.
+def check_target(fault: Fault, pollers: Iterable[Poller], *, links: bool = False) -> str | None:
+    """Return what the person who injects should know, or None; ``links``: this lab has a fault proxy for its links.
 
     Raises:
         FaultError: no live replica of the target has the route.
@@ -32,8 +32,7 @@ def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
     if target.topic is not None:
         return None if target.topic in EVENTS else f"nothing is published on topic {target.topic!r} so far"
     if isinstance(fault, LinkFault):
-        _require_link(fault, [poller for poller in pollers if poller.service == fault.acts_in])
-        return None
+        return _check_link(fault, [poller for poller in pollers if poller.service == fault.acts_in], links)
     replicas = [poller for poller in pollers if poller.service == target.service]
     if fault.replica is not None:
         replicas = [poller for poller in replicas if poller.replica == fault.replica]
@@ -46,7 +45,9 @@ def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
     return None
 
 
-def _require_link(fault: LinkFault, proxies: list[Poller]) -> None:
+def _check_link(fault: LinkFault, proxies: list[Poller], links: bool) -> str | None:
+    if not proxies and links:
+        return "the fault proxy is not connected now; the fault acts as soon as it is"
     if not proxies:
         raise FaultError(
             "target: the links of this lab do not go through the fault proxy; "
@@ -55,6 +56,7 @@ def _require_link(fault: LinkFault, proxies: list[Poller]) -> None:
     routed = sorted({link for proxy in proxies for link in proxy.routes})
     if str(fault.target) not in routed:
         raise FaultError(f"target: no such link goes through the fault proxy; choose one of {', '.join(routed)}")
+    return None
 
 
 def _require_route(route: str, service: str, known: set[str]) -> None:
