@@ -117,26 +117,30 @@ class End(asyncio.BufferedProtocol):
     def release(self) -> None:
         """Let go on what is due, and see to it that the rest will."""
         course = self.course
-        if course is None or self.connection.closed:
+        if course is None or not self.connection.lives():
             return
         self.cancel_timer()
         now = time.monotonic() + _EARLY
-        if (ending := course.ending(now)) is not None:
+        self._pass_on(course, now)
+        ending = course.ending(now)
+        if ending == "reset" or (ending == "close" and not course):
             self.connection.end(abruptly=ending == "reset")
+        if not self.connection.lives():
             return
-        if self.peer.transport is None:  # still to be reached
-            self.throttle(full=course.held > _WINDOW)
-            return
+        self.throttle(full=course.held > _WINDOW)
+        if not course.stages and not course and self.peer.transport is not None:
+            self.course = None
+        elif (due := course.next_after(now)) < math.inf:
+            self.timer = asyncio.get_running_loop().call_later(max(0.0, due - time.monotonic()), self.release)
+
+    def _pass_on(self, course: Course, now: float) -> None:
+        if self.peer.transport is None:
+            return  # still to be reached
         while not self._stuck and (piece := course.take(now)) is not None:  # writing may say that it is stuck
             if piece.last:
                 self._pass_end_on()
             elif piece.data:
                 self.peer.transport.write(piece.data)
-        self.throttle(full=course.held > _WINDOW)
-        if not course.stages and not course:
-            self.course = None
-        elif (due := course.next_due) < math.inf and not (self._stuck and due <= now):
-            self.timer = asyncio.get_running_loop().call_later(max(0.0, due - time.monotonic()), self.release)
 
     def cancel_timer(self) -> None:
         """Wait for nothing."""
@@ -177,6 +181,10 @@ class Connection:
         self.near.course = Course(self._decide)  # keeps what comes before the other side is reached
         self.far = End(self, "downstream")
         self.near.peer, self.far.peer = self.far, self.near
+
+    def lives(self) -> bool:
+        """Whether bytes may still go on."""
+        return not self.closed
 
     def opened(self, end: End) -> None:
         """A socket is open: reach for the other side, or begin."""

@@ -115,11 +115,11 @@ class Course:
         """Return how a fault ends the connection now, if one does."""
         return next((how for due, how in self.endings.values() if due <= now), None)
 
-    @property
-    def next_due(self) -> float:
-        """When there will be something to do; infinite if only a change can bring it."""
-        head = self._pieces[0].due if self._pieces else math.inf
-        return min(head, min((due for due, _ in self.endings.values()), default=math.inf))
+    def next_after(self, now: float) -> float:
+        """Return when there will be something to do, later than now; infinite if only a change can bring it."""
+        head = [self._pieces[0].due] if self._pieces else []
+        moments = [*head, *(due for due, _ in self.endings.values())]
+        return min((moment for moment in moments if moment > now), default=math.inf)
 
     def _take_back(self, kept: set[str]) -> None:
         for piece in self._pieces:
