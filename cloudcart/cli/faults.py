@@ -56,12 +56,13 @@ def _show_kind(entry: Mapping[str, Any]) -> None:
         default = "required" if name in schema.get("required", ()) else _default(field)
         table.add_row(name, default, escape(field.get("description", "")))
     contract = entry["contract"]
+    target = _TARGETS.get(entry["acts_on"], "products")
     show(
         f"[bold]{entry['kind']}[/bold]: {escape(str(entry['description']))}\n",
         table,
         f"\nWhat to expect: {escape(contract['change'])}; "
         f"shows within {contract['shows_within']:g}s, clears within {contract['clears_within']:g}s of the heal.",
-        f"Example: cloudcart inject {entry['kind']} --target products{_EXAMPLES.get(entry['kind'], '')} --ttl 30s",
+        f"Example: cloudcart inject {entry['kind']} --target {target}{_EXAMPLES.get(entry['kind'], '')} --ttl 30s",
     )
 
 
@@ -69,7 +70,11 @@ _EXAMPLES: Mapping[str, str] = {
     "latency": " --param median=80ms --param p99=900ms --probability 0.3",
     "error": " --param status=503 --probability 5%",
     "timeout": " --param after=2s",
+    "link_bandwidth": " --param rate=64KiB",
+    "link_latency": " --param latency=80ms --param jitter=10ms",
 }
+
+_TARGETS: Mapping[str, str] = {"link": "'products->postgres'"}  # quoted: a shell takes the arrow for a redirection
 
 
 def _default(field: Mapping[str, Any]) -> str:

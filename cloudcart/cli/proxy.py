@@ -5,14 +5,19 @@ Not here: the proxy (``cloudcart.chaos.links``).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import click
 
 from cloudcart.exceptions import LabError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from cloudcart.chaos.links.address import Address
 
 
 @click.command()
@@ -24,14 +29,17 @@ from cloudcart.exceptions import LabError
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Chooses which connections are hit."
 )
 def proxy(listen: str | None, upstream: str | None, control: str, name: str, seed: int) -> None:
-    """Run the fault proxy alone, with Toxiproxy's API to control it, until Ctrl-C.
+    """Run the fault proxy alone, until Ctrl-C.
 
-    Without --listen and --to it begins with no link; clients of Toxiproxy make theirs by the API.
+    It is controlled by Toxiproxy's HTTP API, so clients written for Toxiproxy work with it. Without --listen and --to
+    it begins with no link; such clients make theirs.
 
     \b
     cloudcart proxy --listen 127.0.0.1:15432 --to 127.0.0.1:5432
     curl -d '{"type": "latency", "attributes": {"latency": 100}}' http://127.0.0.1:8474/proxies/link/toxics
     """
+    import asyncio
+
     from cloudcart.chaos.links.address import Address
 
     if (listen is None) != (upstream is None):
@@ -43,13 +51,14 @@ def proxy(listen: str | None, upstream: str | None, control: str, name: str, see
         runner.run(_run(Address.parse(control), link, seed))
 
 
-async def _run(control: object, link: dict[str, str] | None, seed: int) -> None:
+async def _run(control: Address, link: dict[str, str] | None, seed: int) -> None:
+    import asyncio
+
     from cloudcart.chaos.links.address import Address
     from cloudcart.chaos.links.control_server import serve_control
     from cloudcart.chaos.links.toxiproxy import ToxiproxyApi
     from cloudcart.exceptions import RefusedError
 
-    assert isinstance(control, Address)
     api = ToxiproxyApi(seed=seed)
     try:
         server = await serve_control(api.answer, control.host, control.port)
@@ -68,10 +77,10 @@ async def _run(control: object, link: dict[str, str] | None, seed: int) -> None:
         api.close()
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
     if find_spec("uvloop") is None:
         return None  # asyncio's own: a third slower
     import uvloop
 
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    factory: Callable[[], AbstractEventLoop] = uvloop.new_event_loop
     return factory

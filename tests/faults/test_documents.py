@@ -15,11 +15,18 @@ VALID: dict[str, dict[str, Any]] = {
     "latency": {"median": "80ms", "p99": "900ms"},
     "error": {"status": 503},
     "timeout": {"after": "2s"},
+    "link_bandwidth": {"rate": "64KiB"},
+    "link_blackhole": {},
+    "link_down": {"stream": "both"},
+    "link_latency": {"latency": "80ms", "jitter": "10ms"},
+    "link_reset": {"after_bytes": 100},
+    "link_slice": {"size": 10, "pause": "1ms"},
 }
 
 
 def document(kind: str, **fields: Any) -> dict[str, Any]:
-    return {"kind": kind, "target": "products", **VALID[kind], **fields}
+    target = "products->postgres" if FAULTS[kind].place == "link" else "products"
+    return {"kind": kind, "target": target, **VALID[kind], **fields}
 
 
 @pytest.mark.parametrize("kind", sorted(FAULTS))
@@ -35,9 +42,15 @@ def test_every_kind_has_a_label_a_contract_a_description_and_a_schema(kind: str)
 
 @pytest.mark.parametrize("kind", sorted(FAULTS))
 def test_a_document_survives_the_way_there_and_back(kind: str) -> None:
-    fault = parse_fault(document(kind, probability="30%", ttl="2m", seed=7, first=20, method="get", header="x-a=b"))
+    fault = parse_fault(document(kind, probability="30%", ttl="2m", seed=7, first=20))
     assert parse_fault(fault.document()) == fault
-    assert (fault.probability, fault.ttl, fault.method) == (0.3, 120.0, "GET")
+    assert (fault.probability, fault.ttl) == (0.3, 120.0)
+
+
+def test_matchers_survive_the_way_there_and_back() -> None:
+    fault = parse_fault(document("error", method="get", header="x-a=b"))
+    assert parse_fault(fault.document()) == fault
+    assert fault.method == "GET"
 
 
 @given(st.floats(0, 3600), st.floats(1e-9, 3600))
@@ -67,6 +80,15 @@ def test_durations_are_copied_exactly(after: float, ttl: float) -> None:
         ({"kind": "error", "target": "products", "statsu": 500}, "statsu"),
         ({"kind": "error", "target": "products", "direction": "sideways"}, "direction"),
         ({"kind": "error", "target": "products->postgres"}, "postgres"),
+        ({"kind": "link_down", "target": "products"}, "acts on a link"),
+        ({"kind": "link_down", "target": "products:/products"}, "acts on a link"),
+        ({"kind": "link_down", "target": "orders->kafka"}, "advertises its own port"),
+        ({"kind": "link_down", "target": "products->postgres", "method": "GET"}, "method"),
+        ({"kind": "link_down", "target": "products->postgres", "replica": 1}, "replica"),
+        ({"kind": "link_latency", "target": "products->postgres"}, "latency"),
+        ({"kind": "link_latency", "target": "products->postgres", "latency": 1, "max_active": 1}, "per=connection"),
+        ({"kind": "link_bandwidth", "target": "products->postgres", "rate": 0}, "rate"),
+        ({"kind": "link_slice", "target": "products->postgres", "size": 0}, "size"),
         ({"kind": "latency", "target": "products"}, "give fixed, or min and max"),
         ({"kind": "latency", "target": "products", "fixed": "1s", "min": "1s"}, "give fixed, or min and max"),
         ({"kind": "latency", "target": "products", "min": "2s", "max": "1s"}, "min is greater than max"),
@@ -116,5 +138,7 @@ def test_after_is_understood_as_skip_except_where_a_kind_has_it() -> None:
 def test_identity_is_what_the_fault_does_not_how_often() -> None:
     one = parse_fault(document("error"))
     assert one.identity == parse_fault(document("error", probability=0.1, ttl="5s", seed=9, first=3)).identity
-    assert len({parse_fault(d).identity for d in (*map(document, VALID), document("error", status=500))}) == 4
+    assert (
+        len({parse_fault(d).identity for d in (*map(document, VALID), document("error", status=500))}) == len(VALID) + 1
+    )
     assert one.identity != parse_fault({**document("error"), "target": "orders"}).identity
