@@ -36,7 +36,10 @@ def _parse_one(text: str) -> Fault:
         if not equals:
             raise FaultError(f"x-cloudcart-inject: write name=value, not {parameter!r}")
         document[name.strip()] = value.strip()
-    return parse_fault(document, services=None)
+    fault = parse_fault(document, services=None)
+    if fault.place != "exchange":
+        raise FaultError(f"kind: a request cannot bring {fault.kind}, which acts on a {fault.place}; inject it instead")
+    return fault
 
 
 class InlineFaults:

@@ -24,7 +24,17 @@ def test_the_header_s_form() -> None:
     assert (latency.label, error.label, error.probability) == ("+200ms on products", "500 on orders", 0.05)
 
 
-@pytest.mark.parametrize("text", ["nonsense", "latency", "latency;median", "error;status=200;target=products", ";;"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nonsense",
+        "latency",
+        "latency;median",
+        "error;status=200;target=products",
+        ";;",
+        "link_down;target=products->postgres",
+    ],
+)
 def test_a_header_that_makes_no_sense_is_refused_with_a_sentence(text: str, echo: Any, request_to: Any) -> None:
     with pytest.raises(FaultError):
         parse_header(text)

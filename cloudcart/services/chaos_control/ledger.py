@@ -283,7 +283,7 @@ class Ledger:
     def _tell_hits(self, entry: Injected) -> None:
         hits: dict[str, int] = defaultdict(int)
         for (service, _, _), (_, injected) in entry.counts.items():
-            hits[service] += injected
+            hits[entry.fault.target.service if service == LINKS else service] += injected
         for service, injected in hits.items():
             if injected > entry.told[service]:
                 event = ChaosInjected(
