@@ -73,6 +73,7 @@ class Chaos(_Section):
     poll: Duration = Field(1.0, description="how long the control plane holds a long poll open when nothing changes")
     seed: int = Field(0, description="seed of faults that name none")
     supervisor: str = Field("", description="control socket that pauses and kills services; the lab fills it in")
+    links: bool = Field(False, description="lead the lab's links through the fault proxy, so that link faults can act")
 
 
 class Gateway(_Section):

@@ -56,17 +56,18 @@ def _show_kind(entry: Mapping[str, Any]) -> None:
         default = "required" if name in schema.get("required", ()) else _default(field)
         table.add_row(name, default, escape(field.get("description", "")))
     contract = entry["contract"]
+    target = _TARGETS.get(entry["kind"]) or _TARGETS.get(entry["acts_on"], "products")
     show(
         f"[bold]{entry['kind']}[/bold]: {escape(str(entry['description']))}\n",
         table,
         f"\nWhat to expect: {escape(contract['change'])}; "
         f"shows within {contract['shows_within']:g}s, clears within {contract['clears_within']:g}s of the heal.",
-        f"Example: cloudcart inject {entry['kind']} --target {_TARGETS.get(entry['kind'], 'products')}"
-        f"{_EXAMPLES.get(entry['kind'], '')} --ttl 30s",
+        f"Example: cloudcart inject {entry['kind']} --target {target}{_EXAMPLES.get(entry['kind'], '')} --ttl 30s",
     )
 
 
 _TARGETS: Mapping[str, str] = {
+    "link": "'products->postgres'",  # quoted: a shell takes the arrow for a redirection
     "broker_kill": "kafka",
     "broker_pause": "kafka",
     "consumer_pause": "notifications",
@@ -103,6 +104,8 @@ _EXAMPLES: Mapping[str, str] = {
     "loop_block": " --param block=200ms --param every=1s",
     "memory_leak": " --param rate=10MiB",
     "quota": " --param requests=20 --param per=1s",
+    "link_bandwidth": " --param rate=64KiB",
+    "link_latency": " --param latency=80ms --param jitter=10ms",
 }
 
 

@@ -72,8 +72,9 @@ class Experiment(BaseModel):
 
     @property
     def lab_settings(self) -> dict[str, str]:
-        """The settings to start the lab with: the rate limit is off, unless the scenario is about it."""
-        return {"gateway.rate_limit": "off", **self.settings}
+        """The settings to start the lab with: no rate limit, unless the scenario is about it; links, if they fail."""
+        links = {"chaos.links": "on"} if any(item.fault.place == "link" for item in self.faults) else {}
+        return {"gateway.rate_limit": "off", **links, **self.settings}
 
     @property
     def load_seconds(self) -> float:

@@ -27,6 +27,13 @@ from cloudcart.faults.failed_readiness import FailedReadiness
 from cloudcart.faults.fd_leak import FdLeak
 from cloudcart.faults.kill import Kill
 from cloudcart.faults.latency import Latency
+from cloudcart.faults.link import LINKS, Link, LinkFault
+from cloudcart.faults.link_bandwidth import LinkBandwidth
+from cloudcart.faults.link_blackhole import LinkBlackhole
+from cloudcart.faults.link_down import LinkDown
+from cloudcart.faults.link_latency import LinkLatency
+from cloudcart.faults.link_reset import LinkReset
+from cloudcart.faults.link_slice import LinkSlice
 from cloudcart.faults.loop_block import LoopBlock
 from cloudcart.faults.memory_leak import MemoryLeak
 from cloudcart.faults.pause import Pause
@@ -45,6 +52,7 @@ from cloudcart.settings import SERVICES
 
 __all__ = [
     "FAULTS",
+    "LINKS",
     "MAX_TTL",
     "BrokerKill",
     "BrokerPause",
@@ -65,6 +73,14 @@ __all__ = [
     "FdLeak",
     "Kill",
     "Latency",
+    "Link",
+    "LinkBandwidth",
+    "LinkBlackhole",
+    "LinkDown",
+    "LinkFault",
+    "LinkLatency",
+    "LinkReset",
+    "LinkSlice",
     "LoopBlock",
     "MemoryLeak",
     "Pause",
@@ -115,6 +131,12 @@ FAULTS: Final[Mapping[str, type[Fault]]] = MappingProxyType(
         "loop_block": LoopBlock,
         "memory_leak": MemoryLeak,
         "pause": Pause,
+        "link_bandwidth": LinkBandwidth,
+        "link_blackhole": LinkBlackhole,
+        "link_down": LinkDown,
+        "link_latency": LinkLatency,
+        "link_reset": LinkReset,
+        "link_slice": LinkSlice,
         "timeout": Timeout,
     }
 )

@@ -24,7 +24,7 @@ from cloudcart.exceptions import LabError, UsageError
 STATE_DIR: Final = "CLOUDCART_STATE_DIR"
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,31}")
-_LONGEST_SOCKET: Final = "postgres/.s.PGSQL.5432.lock"
+_LONGEST_SOCKET: Final = "links/notifications/.s.PGSQL.5432"
 _POLL: Final = 0.005  # seconds
 _SOCKET_LIMIT: Final = 103  # bytes; 107 on Linux (unix(7)), 103 on macOS
 

@@ -27,6 +27,7 @@ from cloudcart.lab.process import end, spawn, wait_until
 
 DATABASE: Final = "postgres"  # made by initdb; a database of its own would cost 50 ms and gain nothing
 ADMIN: Final = "postgres"
+SOCKET: Final = ".s.PGSQL.5432"  # libpq makes this name of the port
 NOBODY: Final = 65534
 _INITDB_PATIENCE: Final = 3.0  # seconds
 
@@ -115,6 +116,11 @@ class Postgres:
             environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
         )
         return self.process
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket it listens on; libpq wants its folder."""
+        return self.directory / SOCKET
 
     @property
     def ready(self) -> bool:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
@@ -53,21 +54,42 @@ def import_server() -> None:
 
 def fork(spec: ServiceProcess) -> int:
     """Start the service in a forked process and return its pid. Must be called from a process with one thread."""
+    return fork_to(lambda: _serve(spec), spec.log, restarts=spec.restarts)
+
+
+def fork_to(serve: Callable[[], None], log: Path, *, restarts: int = 0, keep: Collection[int] = ()) -> int:
+    """Run ``serve`` in a forked process that ends with this one, and return its pid.
+
+    Args:
+        serve: what the process does; its return ends the process.
+        log: gets what it prints.
+        restarts: how often it has been started again.
+        keep: descriptors that it needs; all others are closed.
+    """
     parent = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        _become(spec, parent)
+        _become(serve, _Leaving(parent, log, restarts, frozenset(keep)))
     return pid
 
 
-def _become(spec: ServiceProcess, parent: int) -> NoReturn:
+class _Leaving(NamedTuple):
+    """What a forked process does differently from its parent."""
+
+    parent: int
+    log: Path
+    restarts: int
+    keep: frozenset[int]
+
+
+def _become(serve: Callable[[], None], leaving: _Leaving) -> NoReturn:
     """Be the service until the end of the process; never returns into the supervisor's frames."""
     status = 1
     try:
-        _leave_parent(spec, parent)
-        _serve(spec)
+        _leave_parent(leaving)
+        serve()
         status = 0
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
@@ -78,25 +100,25 @@ def _become(spec: ServiceProcess, parent: int) -> NoReturn:
         os._exit(status)
 
 
-def _leave_parent(spec: ServiceProcess, parent: int) -> None:
+def _leave_parent(leaving: _Leaving) -> None:
     """Undo what was inherited: signal handlers, descriptors, a collector that is switched off."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     die_with_parent(signal.SIGKILL)
-    if os.getppid() != parent:
+    if os.getppid() != leaving.parent:
         os._exit(1)
-    log = os.open(spec.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    log = os.open(leaving.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the lifeline is the supervisor's
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115 -- for all of its life
     # The supervisor's frames stay alive below this one, so none of its objects closes such a number a second time.
     for descriptor in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
-        if descriptor > 2:
+        if descriptor > 2 and descriptor not in leaving.keep:
             with suppress(OSError):  # the one that listed the others is closed already
                 os.close(descriptor)
-    os.environ[RESTARTS] = str(spec.restarts)
+    os.environ[RESTARTS] = str(leaving.restarts)
     gc.enable()
     gc.set_threshold(10_000)  # requests make garbage but hardly a cycle: the default looks for some every 50 requests
 

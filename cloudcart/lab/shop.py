@@ -23,6 +23,7 @@ from cloudcart.lab.stores import EmbeddedStores
 if TYPE_CHECKING:
     import socket
 
+    from cloudcart.lab.links import Links
     from cloudcart.lab.prometheus import Prometheus
     from cloudcart.settings import Settings
 
@@ -47,6 +48,7 @@ class Shop:
         self._ports: dict[str, socket.socket] = {}
         self._prometheus: Prometheus | None = None
         self.services = Services(())
+        self._links: Links | None = None
 
     def steps(self) -> tuple[Callable[[], None], ...]:
         """Return what is to be done, in order, each step under two seconds on a warm machine.
@@ -66,15 +68,17 @@ class Shop:
         """Every process that runs, by name."""
         prometheus = self._prometheus.process if self._prometheus else None
         others = {"prometheus": prometheus.pid} if prometheus and prometheus.poll() is None else {}
-        return {**self.services.pids, **self.stores.pids, **others}
+        return {**self.services.pids, **self.stores.pids, **others, **(self._links.pids if self._links else {})}
 
     def reap(self) -> dict[str, int]:
         """Take note of processes that ended and return the services among them with their exit codes.
 
         Raises:
-            LabError: a store died, and no fault did it.
+            LabError: a store died, and no fault did it, or the fault proxy died as soon as it was started.
         """
         self.stores.check()
+        if self._links is not None:
+            self._links.reap()
         if self._prometheus is not None and self._prometheus.process is not None:
             self._prometheus.process.poll()
         return self.services.reap()
@@ -127,6 +131,8 @@ class Shop:
     def stop(self) -> None:
         """End every process, services first."""
         self.services.kill()
+        if self._links is not None:
+            self._links.stop()
         if self._prometheus is not None:
             self._prometheus.stop()
         self.stores.stop()
@@ -169,19 +175,37 @@ class Shop:
             databases = {**prepare_database(administrator), "chaos": administrator}
         addresses = wiring.Addresses(self.urls, self.stores.valkey.url, self.stores.broker.address)
         self.settings = wiring.at(self.settings, addresses)
+        if self.settings.chaos.links:
+            with self._report.phase("links"):
+                self._route_links(databases)
+        links = self._links
         self.services = Services(
             ServiceProcess(
                 service,
-                wiring.for_service(self.settings, service, databases, self._directory.control_socket),
+                wiring.for_service(
+                    self.settings,
+                    service,
+                    databases,
+                    self._directory.control_socket,
+                    links.settings_of(service) if links else {},
+                ),
                 self._ports[service].getsockname()[1],
                 self._directory.log(service),
             )
             for service in SERVICES
         )
 
+    def _route_links(self, databases: Mapping[str, str]) -> None:
+        from cloudcart.lab.links import Links
+
+        directory, log = self._directory.path / "links", self._directory.log("links")
+        self._links = Links(directory, self.settings, databases, self.stores.socket_paths, log)
+
     def _fork(self) -> None:
         with self._report.phase("fork"):
             gc.freeze()  # what was imported is never garbage: a collection in a child would copy its memory
+            if self._links is not None:
+                self._links.start()
             self.services.start()
 
     def _services_with(self, name: str) -> Services:

@@ -73,6 +73,11 @@ class EmbeddedStores:
         running = {name: store.process for name, store in self._by_name.items()}
         return {name: process.pid for name, process in running.items() if process and process.poll() is None}
 
+    @property
+    def socket_paths(self) -> dict[str, Path]:
+        """The Unix sockets of the stores that have one, by the name that targets of faults use."""
+        return {"postgres": self.postgres.socket, "redis": self.valkey.socket}
+
     def milestones(self) -> Iterator[tuple[str, float, float]]:
         """Yield, once all are ready, which store took from when to when (unix seconds), as far as files tell."""
         yield "postgres", self._began, self.postgres.ready_since

@@ -43,7 +43,13 @@ def at(settings: Settings, addresses: Addresses) -> Settings:
     return settings.with_overrides({**urls, "stores.redis": addresses.redis, "stores.kafka": addresses.kafka})
 
 
-def for_service(settings: Settings, service: ServiceName, databases: Mapping[str, str], supervisor: Path) -> Settings:
+def for_service(
+    settings: Settings,
+    service: ServiceName,
+    databases: Mapping[str, str],
+    supervisor: Path,
+    links: Mapping[str, object],
+) -> Settings:
     """Return what the process of ``service`` gets: its own role's database, and only the secrets it may know.
 
     Args:
@@ -51,8 +57,9 @@ def for_service(settings: Settings, service: ServiceName, databases: Mapping[str
         service: which service.
         databases: the database's URL for each service that has a schema; for chaos, the administrator's.
         supervisor: the supervisor's control socket, for the chaos service alone.
+        links: settings that lead its links through the fault proxy, if they go there.
     """
-    own = settings.with_overrides({"stores.database": databases.get(service, "")})
+    own = settings.with_overrides({"stores.database": databases.get(service, ""), **links})
     if service == "chaos":
         own = own.with_overrides({"chaos.supervisor": str(supervisor)})
     return own.for_service(service)

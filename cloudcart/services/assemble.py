@@ -67,7 +67,7 @@ def assemble(
     log = AccessLog(service) if settings.log_level in ("debug", "info") else None
     background = [telemetry.watch_event_loop]
     if settings.lab and settings.urls.chaos:
-        background.append(partial(_follow_control_plane, service, settings, faults, routes, supervisor))
+        background.append(partial(follow_control_plane, service, settings, faults, routes, supervisor))
     outermost_first: list[Callable[[ASGIApp], ASGIApp]] = [
         partial(LifespanLayer, background=background),
         partial(RequestContextLayer, lab=settings.lab),
@@ -81,14 +81,14 @@ def assemble(
     return app
 
 
-async def _follow_control_plane(
-    service: ServiceName,
+async def follow_control_plane(
+    service: str,
     settings: Settings,
     faults: ActiveFaults,
-    routes: Routes,
-    supervisor: AskSupervisor | None,
+    routes: Iterable[str],
+    supervisor: AskSupervisor | None = None,
 ) -> None:
-    """Keep ``faults`` equal to what the chaos service says, until cancelled."""
+    """Keep ``faults`` equal to what the chaos service says, until cancelled; ``routes`` are what a target may name."""
     tokens = ServiceTokens(settings.auth, service)
     client = HttpClient()
 

@@ -26,7 +26,15 @@ def test_the_header_s_form() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["nonsense", "latency", "latency;median", "error;status=200;target=products", ";;", "pause;target=products"],
+    [
+        "nonsense",
+        "latency",
+        "latency;median",
+        "error;status=200;target=products",
+        ";;",
+        "pause;target=products",
+        "link_down;target=products->postgres",
+    ],
 )
 def test_a_header_that_makes_no_sense_is_refused_with_a_sentence(text: str, echo: Any, request_to: Any) -> None:
     with pytest.raises(FaultError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 from click.testing import CliRunner
@@ -39,7 +40,7 @@ def test_one_kind_shows_every_parameter_and_an_example_that_works(kind):
     for name in FAULTS[kind].model_fields:
         assert f"\n{name} " in answer.stdout, name
     (example,) = [line for line in answer.stdout.splitlines() if line.startswith("Example: cloudcart inject")]
-    refused = inject(*example.split()[3:], "--name", "no-such-lab")
+    refused = inject(*shlex.split(example)[3:], "--name", "no-such-lab")
     assert refused.exit_code == 4, "the document is right, so only the lab is missing"
     assert "no lab 'no-such-lab' is running" in refused.stderr
 

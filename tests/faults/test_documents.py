@@ -31,11 +31,18 @@ VALID: dict[str, dict[str, Any]] = {
     "loop_block": {"block": "200ms", "every": "2s"},
     "memory_leak": {"rate": "10MiB"},
     "pause": {},
+    "link_bandwidth": {"rate": "64KiB"},
+    "link_blackhole": {},
+    "link_down": {"stream": "both"},
+    "link_latency": {"latency": "80ms", "jitter": "10ms"},
+    "link_reset": {"after_bytes": 100},
+    "link_slice": {"size": 10, "pause": "1ms"},
 }
 
 
 def document(kind: str, **fields: Any) -> dict[str, Any]:
-    return {"kind": kind, "target": "products", **VALID.get(kind, {}), **fields}
+    target = "products->postgres" if FAULTS[kind].place == "link" else "products"
+    return {"kind": kind, "target": target, **VALID.get(kind, {}), **fields}
 
 
 @pytest.mark.parametrize("kind", sorted(FAULTS))
@@ -95,6 +102,15 @@ def test_durations_are_copied_exactly(after: float, ttl: float) -> None:
         ({"kind": "slow_body", "target": "products", "rate": "fast"}, "rate"),
         ({"kind": "slow_body", "target": "products", "rate": 0}, "rate"),
         ({"kind": "corrupt", "target": "products", "how": "badly"}, "how"),
+        ({"kind": "link_down", "target": "products"}, "acts on a link"),
+        ({"kind": "link_down", "target": "products:/products"}, "acts on a link"),
+        ({"kind": "link_down", "target": "orders->kafka"}, "advertises its own port"),
+        ({"kind": "link_down", "target": "products->postgres", "method": "GET"}, "method"),
+        ({"kind": "link_down", "target": "products->postgres", "replica": 1}, "replica"),
+        ({"kind": "link_latency", "target": "products->postgres"}, "latency"),
+        ({"kind": "link_latency", "target": "products->postgres", "latency": 1, "max_active": 1}, "per=connection"),
+        ({"kind": "link_bandwidth", "target": "products->postgres", "rate": 0}, "rate"),
+        ({"kind": "link_slice", "target": "products->postgres", "size": 0}, "size"),
         ({"kind": "latency", "target": "products"}, "give fixed, or min and max"),
         ({"kind": "latency", "target": "products", "fixed": "1s", "min": "1s"}, "give fixed, or min and max"),
         ({"kind": "latency", "target": "products", "min": "2s", "max": "1s"}, "min is greater than max"),

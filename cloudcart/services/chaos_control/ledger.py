@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from cloudcart.events import ChaosCleared, ChaosInjected, Event
 from cloudcart.exceptions import FaultError, RefusedError
-from cloudcart.faults import Fault, parse_fault
+from cloudcart.faults import LINKS, Fault, parse_fault
 from cloudcart.services.chaos_control.pollers import Poller, Pollers, Question
 from cloudcart.services.chaos_control.signal import Signal
 from cloudcart.services.chaos_control.targets import check_target
@@ -290,7 +290,7 @@ class Ledger:
     def _tell_hits(self, entry: Injected) -> None:
         hits: dict[str, int] = defaultdict(int)
         for (service, _, _), (_, injected) in entry.counts.items():
-            hits[service] += injected
+            hits[entry.fault.target.service if service == LINKS else service] += injected
         for service, injected in hits.items():
             if injected > entry.told[service]:
                 event = ChaosInjected(
@@ -308,12 +308,12 @@ class Ledger:
 
     def _read(self, document: Mapping[str, object]) -> tuple[Fault, str | None]:
         pollers = list(self._pollers.live())
-        services = dict.fromkeys([*SERVICES, *(poller.service for poller in pollers)])
+        services = dict.fromkeys([*SERVICES, *(poller.service for poller in pollers if poller.service != LINKS)])
         seeded = {**document, "seed": self._chaos.seed} if document.get("seed") is None else document
         fault = parse_fault(seeded, services=tuple(services))
         if fault.carried_out_by and fault.place != "store" and not self._chaos.supervisor:
             raise FaultError(f"kind: {fault.kind} needs {fault.needs}; here, no supervisor can be asked for it")
-        return fault, check_target(fault, pollers)
+        return fault, check_target(fault, pollers, links=self._chaos.links)
 
     def _bump(self) -> int:
         self.version += 1

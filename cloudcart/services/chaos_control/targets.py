@@ -1,8 +1,8 @@
 """Whether a fault can hit anything: its route must exist where the routes are known, and something must be listening.
 
 A fault that does nothing is the loudest complaint about tools of this kind, so a route that no live replica of the
-target has is refused, with the nearest one named; what cannot be known yet (no replica is connected) is accepted with
-a warning that the answer carries.
+target has is refused, with the nearest one named, and so is a link that does not go through the proxy; what cannot be
+known yet (no replica is connected) is accepted with a warning that the answer carries.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from cloudcart.events import EVENTS
 from cloudcart.exceptions import FaultError
-from cloudcart.faults import Fault
+from cloudcart.faults import LINKS, Fault, LinkFault
 from cloudcart.services.chaos_control.pollers import Poller
 from cloudcart.settings import SERVICES
 from cloudcart.telemetry.routes import UNMATCHED, Routes
@@ -31,8 +31,8 @@ _USERS: Final[Mapping[tuple[str, str | None], Collection[str]]] = {
 _PARAMETER: Final = re.compile(r"\{[^{}]*\}")
 
 
-def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
-    """Return what the person who injects should know, or None.
+def check_target(fault: Fault, pollers: Iterable[Poller], *, links: bool = False) -> str | None:
+    """Return what the person who injects should know, or None; ``links``: this lab has a fault proxy for its links.
 
     Raises:
         FaultError: no live replica of the target has the route.
@@ -43,6 +43,8 @@ def check_target(fault: Fault, pollers: Iterable[Poller]) -> str | None:
         return None
     if target.topic is not None:
         return None if target.topic in EVENTS else f"nothing is published on topic {target.topic!r} so far"
+    if isinstance(fault, LinkFault):
+        return _check_link(fault, [poller for poller in pollers if poller.service == LINKS], links)
     if fault.carried_out_by == target.service:
         raise FaultError(f"target: {target.service} heals all faults, so nothing could heal {fault.kind} on it")
     replicas = [poller for poller in pollers if poller.service == target.service]
@@ -63,6 +65,20 @@ def _require_store(fault: Fault) -> None:
     users = _USERS.get((fault.store, fault.side), SERVICES)
     if fault.target.topic is None and not fault.on_whole_store and service in SERVICES and service not in users:
         raise FaultError(f"target: {fault.kind} finds nothing to act on in {service}; choose one of {', '.join(users)}")
+
+
+def _check_link(fault: LinkFault, proxies: list[Poller], links: bool) -> str | None:
+    if not proxies and links:
+        return "the fault proxy is not connected now; the fault acts as soon as it is"
+    if not proxies:
+        raise FaultError(
+            "target: the links of this lab do not go through the fault proxy; "
+            "start it with 'cloudcart up --set chaos.links=on'"
+        )
+    routed = sorted({link for proxy in proxies for link in proxy.routes})
+    if str(fault.target) not in routed:
+        raise FaultError(f"target: no such link goes through the fault proxy; choose one of {', '.join(routed)}")
+    return None
 
 
 def _require_route(route: str, service: str, known: set[str]) -> None:
