@@ -91,24 +91,18 @@ class Passage(ABC):
     async def _pause(
         self, record: ActiveFault, seconds: float, wait: Callable[[asyncio.Future[None]], Awaitable[None]]
     ) -> None:
-        seconds = min(seconds, self._active.seconds_left(record))
-        if seconds <= 0:
-            return
+        """Wait in parts, none longer than the lease: it may be renewed meanwhile, and if it is not the fault ends."""
         loop = asyncio.get_running_loop()
-        released: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(seconds, _release, released)
-        record.waiting.add(released)
-        try:
-            await wait(released)
-        finally:
-            timer.cancel()
-            record.waiting.discard(released)
-
-    async def hold_through_lease(self, record: ActiveFault, seconds: float) -> None:
-        """Let ``seconds`` pass as :meth:`hold` does, also where that is longer than one lease, if it is renewed."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and self._active.seconds_left(record) > 0:
-            await Passage.hold(self, record, left)
+        end = loop.time() + seconds
+        while (left := min(end - loop.time(), self._active.seconds_left(record))) > 0:
+            released: asyncio.Future[None] = loop.create_future()
+            timer = loop.call_later(left, _release, released)
+            record.waiting.add(released)
+            try:
+                await wait(released)
+            finally:
+                timer.cancel()
+                record.waiting.discard(released)
 
     async def wait_for(self, released: asyncio.Future[None]) -> None:
         """Wait until the delay is over. A place that can notice that its caller has gone ends sooner."""

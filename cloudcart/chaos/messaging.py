@@ -88,9 +88,6 @@ class _MessagePassage(Passage):
         super().__init__(active, records, topic, key, marks)
         self._handle = handle
 
-    async def hold(self, record: ActiveFault, seconds: float) -> None:
-        await self.hold_through_lease(record, seconds)
-
     async def serve(self) -> None:
         await self._handle()
 
@@ -115,9 +112,6 @@ class _PublishPassage(Passage):
         super().__init__(active, records, topic, key, marks)
         self._send = send
         self.confirmed = True
-
-    async def hold(self, record: ActiveFault, seconds: float) -> None:
-        await self.hold_through_lease(record, seconds)
 
     async def serve(self) -> None:
         self.confirmed &= await self._send(None)
