@@ -106,20 +106,32 @@ class Record:
         parquet.write_table(table, self.directory / name)
 
 
+def require_writable(parent: Path) -> None:
+    """Make the folder for run folders, if it is missing.
+
+    Raises:
+        UsageError: it cannot be made, or nothing can be written into it.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"the report folder {parent} cannot be made ({error.strerror}); choose another"
+        raise UsageError(why) from None
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"the report folder {parent} cannot be written; choose another")
+
+
 def _new_folder(parent: Path, name: str) -> Path:
-    for number in range(1, 1000):
-        folder = parent / (name if number == 1 else f"{name}-{number}")
+    require_writable(parent)
+    folder, number = parent / name, 1
+    while True:
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
         except FileExistsError:
-            continue
-        except OSError as error:
-            raise UsageError(
-                f"the report folder {parent} cannot be written ({error.strerror}); choose another"
-            ) from None
-        if os.access(folder, os.W_OK):
+            number += 1
+            folder = parent / f"{name}-{number}"
+        else:
             return folder.resolve()
-    raise UsageError(f"the report folder {parent} cannot be written; choose another")
 
 
 def _versions() -> dict[str, str]:

@@ -12,21 +12,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from cloudcart.exceptions import LoadError
+from cloudcart.exceptions import LoadError, UsageError
 from cloudcart.experiment.course import Course, Progress, Watcher, unwatched
 from cloudcart.experiment.experiment import Experiment
 from cloudcart.experiment.judgement import Evidence, judge_run
-from cloudcart.experiment.record import Record
+from cloudcart.experiment.record import Record, require_writable
 from cloudcart.experiment.scenario import find_scenario, load_scenario
 from cloudcart.lab import Lab, attach, start
 from cloudcart.load import LoadRun, start_load
 from cloudcart.report import write_report
-from cloudcart.signals import (
-    ScrapeLog,
-    Scraper,
-    Verdict,
-    signals_table,
-)
+from cloudcart.signals import ScrapeLog, Scraper, Verdict, signals_table
 
 _TRAFFIC_DEADLINE: Final = 15.0
 """Seconds within which the first request must be answered."""
@@ -150,10 +145,25 @@ def run_scenario(
     """
     experiment = load_scenario(find_scenario(name), seed=seed, settings=settings)
     command = f"cloudcart run {name} --seed {seed}" + "".join(f" --set {k}={v}" for k, v in (settings or {}).items())
+    require_writable(folder)  # before seconds are spent on a start
     watcher(Progress("start", 0.0, 0.0))
     with ExitStack() as opened:
-        lab = attach(lab_name) if lab_name else opened.enter_context(start(overrides=experiment.lab_settings))
+        if lab_name is None:
+            lab = opened.enter_context(start(overrides=experiment.lab_settings))
+        else:
+            lab = attach(lab_name)
+            _require_settings(lab, experiment)
         return run(experiment, lab, folder=folder, command=command, watcher=watcher)
+
+
+def _require_settings(lab: Lab, experiment: Experiment) -> None:
+    """Refuse a lab that somebody started with other settings than the experiment is about."""
+    for name, value in experiment.settings.items():
+        if lab.settings.with_overrides({name: value}) != lab.settings:
+            again = f"cloudcart up --name {lab.name} --set {name}={value}"
+            raise UsageError(
+                f"{experiment.name} needs {name}={value}, lab {lab.name!r} has not; start it with: {again}"
+            )
 
 
 def _load_doubts(load: LoadRun) -> list[str]:

@@ -53,7 +53,7 @@ _PAYMENTS: Final = """
 SELECT orders.id, orders.status, orders.total_amount, payment.amount
 FROM orders.orders orders LEFT JOIN orders.payments payment ON payment.order_id = orders.id
 WHERE (orders.status IN ('confirmed', 'shipped', 'delivered', 'returned')
-        AND payment.amount IS DISTINCT FROM total_amount)
+        AND payment.amount IS DISTINCT FROM orders.total_amount)
    OR (orders.status = 'awaiting_payment' AND payment.amount IS NOT NULL)
 """
 _STATUSES: Final = "SELECT id, status FROM orders.orders"

@@ -98,6 +98,7 @@ def _leave_parent(spec: ServiceProcess, parent: int) -> None:
                 os.close(descriptor)
     os.environ[RESTARTS] = str(spec.restarts)
     gc.enable()
+    gc.set_threshold(10_000)  # requests make garbage but hardly a cycle: the default looks for some every 50 requests
 
 
 def _serve(spec: ServiceProcess) -> None:

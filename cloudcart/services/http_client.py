@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from cloudcart.chaos.active import ActiveFaults
@@ -59,7 +59,7 @@ class HttpClient:
         self._peers = peers or {}
         self._max_body = max_body
 
-    async def request(
+    def request(
         self,
         method: str,
         base: str,
@@ -69,8 +69,8 @@ class HttpClient:
         body: bytes = b"",
         timeout: float | None = None,
         attempt: int = 0,
-    ) -> Response:
-        """Return the whole answer, whatever its status.
+    ) -> Coroutine[Any, Any, Response]:
+        """Wait for the whole answer, whatever its status.
 
         Args:
             method: in upper case.
@@ -88,27 +88,34 @@ class HttpClient:
             UsageError: the path or a header would break the request's framing.
         """
         if self._faults is None or not may_act(self._faults):
-            return await self._send(method, base, path, headers, body, timeout, attempt)
+            return self._send(method, base, path, headers, body, timeout, attempt)
         send = partial(self._send, method, base, path, headers, body, timeout, attempt)
-        try:
-            async with asyncio.timeout(timeout):  # an injected delay counts like a slow network
-                return await self._send_under_faults(send, method, base, path, headers, attempt)
-        except TimeoutError:
-            raise UpstreamTimeoutError(f"{base} did not answer in time") from None
+        return self._send_under_faults(send, method, base, path, headers, timeout, attempt)
 
     async def _send_under_faults(
-        self, send: Callable[[], Awaitable[Response]], method: str, base: str, path: str, headers: Headers, attempt: int
+        self,
+        send: Callable[[], Awaitable[Response]],
+        method: str,
+        base: str,
+        path: str,
+        headers: Headers,
+        timeout: float | None,
+        attempt: int,
     ) -> Response:
         assert self._faults is not None
-        return await outbound(
-            self._faults,
-            peer=self._peers.get(base, ""),
-            method=method,
-            route=path.partition("?")[0],
-            headers=[*headers, *_travelling(attempt)],
-            call=send,
-            answer=Response,
-        )
+        try:
+            async with asyncio.timeout(timeout):  # an injected delay counts like a slow network
+                return await outbound(
+                    self._faults,
+                    peer=self._peers.get(base, ""),
+                    method=method,
+                    route=path.partition("?")[0],
+                    headers=[*headers, *_travelling(attempt)],
+                    call=send,
+                    answer=Response,
+                )
+        except TimeoutError:
+            raise UpstreamTimeoutError(f"{base} did not answer in time") from None
 
     async def _send(
         self, method: str, base: str, path: str, headers: Headers, body: bytes, timeout: float | None, attempt: int
@@ -213,17 +220,16 @@ class _Pool:
 def _compose(method: str, authority: str, path: str, headers: Headers, body: bytes, attempt: int) -> bytes:
     if not _TARGET.fullmatch(path):
         raise UsageError(f"a path begins with a slash and is percent-encoded, which {path!r} is not")
-    lines = [f"{method} {path} HTTP/1.1", f"host: {authority}"]
     context = current.get()
-    if context is not None:
-        lines += [f"{name}: {value}" for name, value in context.outbound_headers(attempt).items()]
+    own = {"host": authority} if context is None else {"host": authority, **context.outbound_headers(attempt)}
     if body or method in _WITH_BODY:
-        lines.append(f"content-length: {len(body)}")
-    head = b"\r\n".join(["\r\n".join(lines).encode("latin-1"), *[b"%b: %b" % header for header in headers]])
-    breaks = len(lines) + len(headers) - 1
-    if head.count(b"\r") != breaks or head.count(b"\n") != breaks:
+        own["content-length"] = str(len(body))
+    first = f"{method} {path} HTTP/1.1\r\n" + "".join([f"{name}: {value}\r\n" for name, value in own.items()])
+    head = first.encode("latin-1") + b"".join([b"%b: %b\r\n" % header for header in headers])
+    lines = 1 + len(own) + len(headers)
+    if head.count(b"\r") != lines or head.count(b"\n") != lines:
         raise UsageError("a header with a line break would begin a request of its own; take the line break out")
-    return b"%b\r\n\r\n%b" % (head, body)
+    return b"%b\r\n%b" % (head, body)
 
 
 def _travelling(attempt: int) -> Headers:

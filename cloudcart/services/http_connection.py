@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
             self.usable = False
             self._break(f"sent an answer that is not HTTP/1.1 ({error})")
         if not self._has_head and self._received > MAX_HEAD:
-            self._break("sent an endless head")
+            self._break(f"sent more than {MAX_HEAD} bytes without an end of the headers")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed; ``exc`` is None where that was orderly."""
@@ -159,9 +159,6 @@ class Connection(asyncio.Protocol):
         if name == b"content-length" or (name == b"transfer-encoding" and value.lower().endswith(b"chunked")):
             self._framings += 1
         self._headers.append((name, value))
-        self._head_size += len(name) + len(value)
-        if self._head_size > MAX_HEAD:
-            self._break(f"sent more than {MAX_HEAD} bytes of headers")
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
@@ -208,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._streaming = streaming
         self._headers: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
-        self._status = self._size = self._received = self._head_size = self._framings = 0
+        self._status = self._size = self._received = self._framings = 0
         self._has_head = self._complete = False
         self._error: UpstreamError | None = None
 

@@ -60,7 +60,10 @@ class RequestContextLayer:
 
 
 class TrafficLayer:
-    """Counts, times and logs each request, and turns what nobody caught into a 500 without details."""
+    """Counts, times and logs each request, and turns what nobody caught into a 500 without details.
+
+    A request is timed to the end of its answer; an event stream, which stays open for hours, to its first event.
+    """
 
     def __init__(self, app: ASGIApp, *, telemetry: Telemetry, routes: Routes, log: AccessLog | None) -> None:
         self._app = app
@@ -78,15 +81,18 @@ class TrafficLayer:
         context = current.get()
         assert context is not None, "the request context is the outermost layer"
         request_id = (b"x-request-id", context.request_id.encode())
-        status, complete = 0, False
+        status, complete, answered = 0, False, 0.0
+        headers: list[tuple[bytes, bytes]] = []
 
         def count(message: Message) -> Awaitable[None]:
-            nonlocal status, complete
+            nonlocal status, complete, answered, headers
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), request_id]
+                message["headers"] = headers = [*message.get("headers", ()), request_id]
             else:
                 complete = not message.get("more_body", False)
+                if not complete and not answered and _is_event_stream(headers):
+                    answered = time.perf_counter()
             return send(message)
 
         traffic = self._traffic
@@ -104,10 +110,14 @@ class TrafficLayer:
                 )
         finally:
             traffic.in_flight -= 1
-            seconds = time.perf_counter() - begun
+            seconds = (answered or time.perf_counter()) - begun
             traffic.record(scope["method"], route, status or _CLIENT_GONE, seconds)
             if self._log is not None:
                 self._log.write(scope["method"], scope["path"], route, status, seconds, context.trace_id)
+
+
+def _is_event_stream(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
 class BodyLimitLayer:

@@ -16,7 +16,7 @@ from cloudcart.signals.rows import RowsSource
 from cloudcart.signals.scrape import Scrape, ScrapeLog, Scraper
 from cloudcart.signals.signals import Signals
 from cloudcart.signals.slo import BURN_ALERTS, BurnAlert, Slo
-from cloudcart.signals.source import Source, disagreement
+from cloudcart.signals.source import TOLERANCE, Source, disagreement
 from cloudcart.signals.statistics import binomial_interval, clopper_pearson
 from cloudcart.signals.table import signal_rows, signals_table
 from cloudcart.signals.verdict import Verdict, merge
@@ -24,6 +24,7 @@ from cloudcart.signals.verdict import Verdict, merge
 __all__ = [
     "BURN_ALERTS",
     "SIGNALS",
+    "TOLERANCE",
     "BurnAlert",
     "GoldenSignal",
     "Judgement",

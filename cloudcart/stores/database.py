@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from cloudcart.exceptions import OutcomeUnknownError, StoreError
-from cloudcart.stores.pool import Connection, ConnectionPool
+from cloudcart.stores.pool import ConnectionPool, Cursor
 from cloudcart.telemetry.metrics import Durations, Telemetry
 
 Row = dict[str, Any]
@@ -35,16 +35,16 @@ _SILENCE: Final = 5_000  # milliseconds; TCP gives up on a server that acknowled
 class Session:
     """One connection, for the time of one ``async with``. Parameters are ``%s`` or ``%(name)s``, as in psycopg."""
 
-    __slots__ = ("_connection", "_durations")
+    __slots__ = ("_cursor", "_durations")
 
-    def __init__(self, connection: Connection, durations: Durations) -> None:
-        self._connection = connection
+    def __init__(self, cursor: Cursor, durations: Durations) -> None:
+        self._cursor = cursor
         self._durations = durations
 
     @classmethod
     def on(cls, other: Session) -> Self:
         """Return a session of this class on the connection of another."""
-        return cls(other._connection, other._durations)
+        return cls(other._cursor, other._durations)
 
     async def rows(self, sql: LiteralString, parameters: Parameters = None) -> list[Row]:
         """Run a statement and return its rows, each a dictionary by column name."""
@@ -58,11 +58,11 @@ class Session:
         """Run a statement and return how many rows it touched."""
         return (await self._execute(sql, parameters)).rowcount
 
-    async def _execute(self, sql: LiteralString, parameters: Parameters) -> psycopg.AsyncCursor[Row]:
+    async def _execute(self, sql: LiteralString, parameters: Parameters) -> Cursor:
         started = time.perf_counter()
-        deadline = asyncio.get_running_loop().call_later(_DEADLINE, _cut, self._connection)
+        deadline = asyncio.get_running_loop().call_later(_DEADLINE, _cut, self._cursor)
         try:
-            return await self._connection.execute(sql, parameters)
+            return await self._cursor.execute(sql, parameters)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise StoreError("PostgreSQL did not carry out a statement") from error
         finally:
@@ -87,26 +87,34 @@ class Database:
         Gauge("db_pool_size", "Database connections at most.", registry=telemetry.registry).set(pool_size)
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    async def session(self, *, writes: bool = False) -> AsyncIterator[Session]:
         """Give a session in which each statement is its own transaction.
+
+        Args:
+            writes: a statement changes something, so that it matters whether it was carried out.
 
         Raises:
             StoreError: PostgreSQL is not there, or gave up; nothing happened.
+            OutcomeUnknownError: the connection broke during a write.
         """
-        connection = await self._pool.acquire()
+        cursor = await self._pool.acquire()
         try:
-            yield Session(connection, self._durations)
+            yield Session(cursor, self._durations)
+        except StoreError as error:
+            if writes and cursor.connection.closed:
+                raise OutcomeUnknownError("the connection to PostgreSQL broke during a write") from error
+            raise
         finally:
-            await self._pool.release(connection)
+            await self._pool.release(cursor)
 
     @asynccontextmanager
     async def dedicated_session(self) -> AsyncIterator[Session]:
         """Give a session on a connection of its own, beside the pool; it ends with the block, and its locks with it."""
-        connection = await self._pool.connect()
+        cursor = await self._pool.connect()
         try:
-            yield Session(connection, self._durations)
+            yield Session(cursor, self._durations)
         finally:
-            await connection.close()
+            await cursor.connection.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
@@ -135,10 +143,10 @@ class Database:
         await self._pool.close()
 
 
-def _cut(connection: Connection) -> None:
+def _cut(cursor: Cursor) -> None:
     """End a connection from below: psycopg answers a cancellation by waiting for the server, which may be silent."""
-    if not connection.closed:
-        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as link:
+    if not cursor.connection.closed:
+        with socket.socket(fileno=os.dup(cursor.connection.pgconn.socket)) as link:
             link.shutdown(socket.SHUT_RDWR)
 
 

@@ -20,7 +20,7 @@ from cloudcart.exceptions import StoreError
 from cloudcart.stores.redis_connection import Part, RedisConnection, connect
 from cloudcart.telemetry.metrics import Telemetry
 
-_TIME_LIMIT: Final = 0.25  # seconds for one command, connecting included
+_TIME_LIMIT: Final = 0.25  # seconds for connecting, and for one command
 _PAUSE: Final = 1.0  # seconds after a failure in which nothing is tried
 
 
@@ -81,23 +81,25 @@ class Redis:
         if time.monotonic() < self._away_until:
             self._errors.inc()
             raise StoreError("Redis was not there a moment ago")
-        connection: RedisConnection | None = None
         try:
-            async with asyncio.timeout(_TIME_LIMIT):
-                connection = await self._connected()
+            connection = self._connection
+            if connection is None or not connection.usable:
+                connection = await self._connect()
+            timer = self._loop.call_later(_TIME_LIMIT, connection.abort)
+            try:
                 return await connection.send(*parts)
-        except OSError as error:  # a time-out is one, too
-            if connection is not None:
-                connection.abort()  # what may still come on it answers nobody
+            finally:
+                timer.cancel()
+        except OSError as error:
             self._away_until = time.monotonic() + _PAUSE
             raise self._failed("Redis is not there") from error
 
-    async def _connected(self) -> RedisConnection:
-        if self._connection is None or not self._connection.usable:
-            async with self._connecting:
-                if self._connection is None or not self._connection.usable:
-                    self._connection = await connect(self._url)
-        return self._connection
+    async def _connect(self) -> RedisConnection:
+        async with asyncio.timeout(_TIME_LIMIT), self._connecting:
+            if self._connection is None or not self._connection.usable:
+                self._connection = await connect(self._url)
+                self._loop = asyncio.get_running_loop()
+            return self._connection
 
     def _accepted(self, answer: Any) -> Any:
         if isinstance(answer, hiredis.ReplyError):

@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 _FLUSH_AFTER: Final = 0.1
-_FLUSH_SIZE: Final = 500
+_FLUSH_SIZE: Final = 64  # lines; more would push the rest of a busy process out of the cache
 
 
 def configure_logging(service: str, level: str) -> None:

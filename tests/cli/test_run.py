@@ -107,7 +107,7 @@ def test_ctrl_c_ends_a_lab_of_its_own(cloudcart, scenario, tmp_path):
         (["gone.py"], "there is no file gone.py"),
         (["control_no_fault_no_alarm", "--set", "gateway.x=1"], "there is no setting 'gateway.x'"),
         (["control_no_fault_no_alarm", "--seed", "x"], "Invalid value for '--seed'"),
-        (["control_no_fault_no_alarm", "--name", "runs", "--report-dir", "/dev/null/runs"], "cannot be written"),
+        (["control_no_fault_no_alarm", "--name", "runs", "--report-dir", "/dev/null/runs"], "cannot be made"),
         (["control_no_fault_no_alarm", "--name", "runs", "--report-dir", __file__], "--report-dir"),
     ],
 )

@@ -50,6 +50,15 @@ def application() -> FastAPI:
 
         return StreamingResponse(pieces())
 
+    @router.get("/events/stream")
+    async def events() -> StreamingResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"data: 1\n\n"
+            await asyncio.sleep(0.2)
+            yield b"data: 2\n\n"
+
+        return StreamingResponse(pieces(), media_type="text/event-stream")
+
     app.include_router(router)
     return app
 
@@ -76,8 +85,8 @@ class Stack:
 
 
 def test_templates_come_from_the_application_also_from_included_routers() -> None:
-    assert route_templates(application())[-4:] == [
-        "/things/{thing_id}", "/things", "/things/broken/now", "/things/broken/halfway",
+    assert route_templates(application())[-5:] == [
+        "/things/{thing_id}", "/things", "/things/broken/now", "/things/broken/halfway", "/things/events/stream",
     ]  # fmt: skip
 
 
@@ -94,6 +103,13 @@ def test_requests_are_counted_by_template_and_get_an_id() -> None:
 def test_an_id_that_is_not_one_is_replaced(request_id: str) -> None:
     answer = Stack().ask("GET", "/things/7", headers={"x-request-id": request_id.encode("latin-1")})
     assert len(answer.headers["x-request-id"]) == 32
+
+
+def test_an_event_stream_is_timed_to_its_first_event() -> None:
+    stack = Stack()
+    assert stack.ask("GET", "/things/events/stream").content.count(b"data") == 2
+    labels = {"service": "products", "method": "GET", "route": "/things/events/stream"}
+    assert (stack.registry.get_sample_value("http_request_duration_seconds_sum", labels) or 1) < 0.2
 
 
 def test_only_a_lab_honours_the_labs_headers() -> None:

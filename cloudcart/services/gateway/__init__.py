@@ -22,7 +22,7 @@ from cloudcart.chaos.active import ActiveFaults
 from cloudcart.exceptions import RefusedError, StoreError
 from cloudcart.services.assemble import assemble
 from cloudcart.services.gateway.app import Gateway
-from cloudcart.services.gateway.bulkhead import Bulkhead
+from cloudcart.services.gateway.bulkhead import Bulkhead, SharedPool
 from cloudcart.services.gateway.cache import ListCache
 from cloudcart.services.gateway.headers import Cors
 from cloudcart.services.gateway.metrics import BreakerStates, GatewayMetrics
@@ -31,7 +31,7 @@ from cloudcart.services.gateway.refusals import RefusalEvents
 from cloudcart.services.gateway.routes import ENDPOINTS
 from cloudcart.services.gateway.schema import PATH as _SCHEMA
 from cloudcart.services.gateway.schema import Schema
-from cloudcart.services.gateway.upstream import Slots, Upstream
+from cloudcart.services.gateway.upstream import Upstream
 from cloudcart.services.http_client import HttpClient
 from cloudcart.services.problems import problem
 from cloudcart.services.security import SERVICE_HEADER, ServiceTokens, TokenVerifier
@@ -102,10 +102,10 @@ class _Door:
 
 
 def _upstreams(settings: Settings, client: HttpClient, metrics: GatewayMetrics) -> Mapping[ServiceName, Upstream]:
-    shared = asyncio.Semaphore(settings.gateway.connections)
+    shared = SharedPool(settings.gateway.connections)
     names: list[ServiceName] = list(dict.fromkeys(endpoint.upstream for endpoint in ENDPOINTS.values()))
 
-    def slots() -> Slots:
+    def slots() -> Bulkhead | SharedPool:
         switches = settings.gateway
         return Bulkhead(switches.bulkhead_size, switches.bulkhead_wait) if switches.bulkhead else shared
 

@@ -109,7 +109,11 @@ class Gateway:
         """
         principal, refusal = self._identify(access, headers)
         if self.limit is not None:
-            await self._count(self.limit, principal, scope)
+            client = _client(scope, principal)
+            if seconds := await self.limit.admit(client):
+                self.metrics.rate_limit_exceeded_total.inc()
+                self.refusals.refused(client, scope[ROUTE])
+                raise RefusedError(429, "too many requests; wait before the next one", retry_after=math.ceil(seconds))
         if refusal is not None:
             self.metrics.jwt_validation_failures_total.labels(refusal.reason).inc()
             raise refusal
@@ -126,17 +130,6 @@ class Gateway:
             return self.verifier.verify_header(text), None
         except TokenError as error:
             return None, None if access is ANYBODY else error
-
-    async def _count(self, limit: RateLimit, principal: Principal | None, scope: Scope) -> None:
-        if principal is not None:
-            client = f"user:{principal.user_id}"
-        else:
-            client = f"address:{scope['client'][0] if scope.get('client') else 'unknown'}"
-        seconds = await limit.admit(client)
-        if seconds:
-            self.metrics.rate_limit_exceeded_total.inc()
-            self.refusals.refused(client, scope[ROUTE])
-            raise RefusedError(429, "too many requests; wait before the next one", retry_after=math.ceil(seconds))
 
     async def _forward(
         self, endpoint: Endpoint, method: str, target: str, headers: list[Pair], body: bytes
@@ -196,6 +189,13 @@ class Gateway:
             if not begun:
                 raise  # else the client sees its stream end, and opens another
         await send({"type": "http.response.body", "body": b""})
+
+
+def _client(scope: Scope, principal: Principal | None) -> str:
+    """Return by whom requests are counted: the user, else the address."""
+    if principal is not None:
+        return f"user:{principal.user_id}"
+    return f"address:{scope['client'][0] if scope.get('client') else 'unknown'}"
 
 
 def _allowed(endpoint: Endpoint) -> str:

@@ -110,15 +110,16 @@ class RateLimit:
         self._waiting: dict[str, list[asyncio.Future[float]]] = {}
         self._asking: asyncio.Task[None] | None = None
 
-    async def admit(self, client: str) -> float:
-        """Count a request and return 0, or do not and return after how many seconds there will be room."""
-        if self._run is None:
-            return self._local.admit(client)
+    def admit(self, client: str) -> asyncio.Future[float]:
+        """Count a request and give 0, or do not and give after how many seconds there will be room."""
         verdict: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        if self._run is None:
+            verdict.set_result(self._local.admit(client))
+            return verdict
         self._waiting.setdefault(client, []).append(verdict)
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
-        return await verdict
+        return verdict
 
     def clear(self) -> None:
         """Forget what is counted here."""

@@ -11,18 +11,17 @@ import math
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Final
 
 from cloudcart.exceptions import UpstreamBrokenError, UpstreamError, UpstreamUnavailableError
 from cloudcart.services.gateway.breaker import BreakerState, CircuitBreaker
 from cloudcart.services.gateway.budget import RetryBudget
+from cloudcart.services.gateway.bulkhead import Bulkhead, SharedPool
 from cloudcart.services.gateway.metrics import GatewayMetrics
 from cloudcart.services.http_client import IDEMPOTENT, Headers, HttpClient, Response
 from cloudcart.settings import Gateway
-
-Slots = AbstractAsyncContextManager[Any, Any]
-"""A :class:`Bulkhead` of one upstream, or the semaphore that all of them share."""
 
 _FAILURES: Final = frozenset({500, 502, 503, 504})
 _LONGEST_PAUSE: Final = 0.05  # seconds before the first repeat at most; doubles with each
@@ -37,12 +36,18 @@ class Upstream:
         base: its address.
         settings: the switches.
         client: sends the requests.
-        slots: where a request takes its place.
+        slots: where a request takes its place: a bulkhead of its own, or the pool that all upstreams share.
         metrics: where attempts are counted.
     """
 
     def __init__(
-        self, name: str, base: str, settings: Gateway, client: HttpClient, slots: Slots, metrics: GatewayMetrics
+        self,
+        name: str,
+        base: str,
+        settings: Gateway,
+        client: HttpClient,
+        slots: Bulkhead | SharedPool,
+        metrics: GatewayMetrics,
     ) -> None:
         self.breaker = CircuitBreaker(
             settings.breaker_failures if settings.circuit_breaker else math.inf, settings.breaker_reset
@@ -66,23 +71,23 @@ class Upstream:
             UpstreamTimeoutError: no answer in time.
             UpstreamBrokenError: cut off.
         """
-        async with self._slots:
-            self._budget.requested()
-            attempt = 0
-            while True:
+        self._budget.requested()
+        if (turn := self._slots.enter()) is not None:
+            await turn
+        try:
+            for attempt in count():
                 try:
                     response = await self._attempt(method, target, headers, body, attempt)
                     if response.status not in _FAILURES or not self._may_repeat(method, attempt, response):
                         return response
-                except (
-                    UpstreamUnavailableError,
-                    UpstreamBrokenError,
-                ):  # a time-out has taken its caller's time already
+                except (UpstreamUnavailableError, UpstreamBrokenError):  # a time-out has taken its time already
                     if not self._may_repeat(method, attempt, None):
                         raise
-                attempt += 1
                 self._retries.inc()
-                await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE * 2 ** (attempt - 1)))
+                await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE * 2**attempt))
+            raise AssertionError("one attempt is the last")
+        finally:
+            self._slots.leave()
 
     @asynccontextmanager
     async def stream(self, target: str, headers: Headers) -> AsyncIterator[tuple[Response, AsyncIterator[bytes]]]:

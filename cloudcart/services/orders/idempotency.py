@@ -7,6 +7,7 @@ was refused had no effect and may be tried again. Used by ordering and paying.
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -47,6 +48,10 @@ class RequestKey:
     def of(cls, user_id: int, operation: str, key: str | None, body: str) -> RequestKey:
         """Return the key of a request with this body."""
         return cls(user_id, operation, key or "", hashlib.sha256(body.encode()).hexdigest() if key else "")
+
+    def scope(self, database: Database) -> AbstractAsyncContextManager[Session]:
+        """Give a session for a statement that does everything: with a key it is one of two in a transaction."""
+        return database.transaction() if self.key else database.session(writes=True)
 
     async def earlier_answer(self, database: Database) -> Answer | None:
         """Return the answer that this request got before, if any.

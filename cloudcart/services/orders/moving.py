@@ -7,10 +7,12 @@ order that can be paid again, or stock that the product service's sweep finds.
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Sequence
 from typing import Final
 
-from cloudcart.events import OrderPaymentConfirmed, OrderStatusChanged
+from cloudcart.events import Event, OrderPaymentConfirmed, OrderStatusChanged
 from cloudcart.exceptions import AnsweredMeanwhileError, RefusedError
 from cloudcart.services.orders.idempotency import Answer, RequestKey
 from cloudcart.services.orders.metrics import OrderMetrics
@@ -21,17 +23,17 @@ from cloudcart.services.orders.products_client import ProductsClient
 from cloudcart.services.orders.states import Status, check_move, message
 from cloudcart.services.service import trace_id
 from cloudcart.stores.database import Database, Row
-from cloudcart.stores.outbox import Outbox, UnitOfWork
+from cloudcart.stores.outbox import PUBLISH, Outbox, event_parameters
 
 _CONFIRM: Final = f"""
-WITH orders AS (
+WITH confirmed AS (
     UPDATE orders SET status = 'confirmed', updated_at = now()
     WHERE id = %(id)s AND status = 'awaiting_payment' AND epoch = %(epoch)s
     RETURNING *
 ), payment AS (
-    INSERT INTO payments (order_id, amount, payment_method) SELECT id, total_amount, %(method)s FROM orders
-)
-{WITH_ITEMS} FROM orders
+    INSERT INTO payments (order_id, amount, payment_method) SELECT id, total_amount, %(method)s FROM confirmed
+), published AS ({PUBLISH} WHERE EXISTS (SELECT FROM confirmed))
+SELECT confirmed.*, %(items)s::json AS items FROM confirmed
 """  # noqa: S608  # what is put in is a constant
 _STATUS: Final = "SELECT status FROM orders WHERE id = %s FOR UPDATE"
 _MOVE: Final = f"""
@@ -90,6 +92,10 @@ class Moving:
         except RefusedError as refusal:
             self._metrics.payment_refused(refusal.status)
             raise
+        except AnsweredMeanwhileError:
+            earlier = await key.earlier_answer(self._database)
+            assert earlier is not None, "the other request has committed, or this one would still wait for it"
+            return earlier
         finally:
             self._metrics.payment_seconds.observe(time.perf_counter() - begun)
 
@@ -109,7 +115,8 @@ class Moving:
             row = await work.row(_MOVE, (new, order["id"]))
             assert row is not None, "orders are never deleted but by a reset"
             work.publish(_status_changed(row, old, new))
-        return await self._done(work, row)
+        await self._done(work.events)
+        return _answer(row)
 
     async def give_up(self, order_ids: list[int]) -> list[Row]:
         """End unfinished confirmations of these orders, and return status and epoch of those that exist."""
@@ -120,18 +127,20 @@ class Moving:
         _check_payable(order)
         items = [{"product_id": item["product_id"], "quantity": item["quantity"]} for item in order["items"]]
         await self._products.take_stock(order["id"], order["epoch"], items)
-        try:
-            async with self._outbox.unit_of_work() as work:
-                row = await work.row(_CONFIRM, {"id": order["id"], "epoch": order["epoch"], "method": method})
-                if row is None:
-                    raise AnsweredMeanwhileError("another request has moved this order")
-                await key.keep(work, _answer(row))
-                work.publish(_paid(row, method), _status_changed(row, Status.AWAITING_PAYMENT, Status.CONFIRMED))
-        except AnsweredMeanwhileError:  # look only now: who waits for a second connection must not hold a first one
+        events = _confirmation(order, method)
+        parameters = {"id": order["id"], "epoch": order["epoch"], "method": method, "items": json.dumps(order["items"])}
+        async with key.scope(self._database) as session:
+            row = await session.row(_CONFIRM, parameters | event_parameters(events))
+            if row is not None:
+                answer = _answer(row)
+                await key.keep(session, answer)
+        if row is None:  # look only now: who waits for a second connection must not hold a first one
             if earlier := await key.earlier_answer(self._database):
-                return earlier
-            raise await self._refusal(order["id"]) from None
-        return await self._done(work, row)
+                return earlier  # the same payment came twice at the same time
+            raise await self._refusal(order["id"])
+        self._outbox.wake()
+        await self._done(events)
+        return answer
 
     async def _refusal(self, order_id: int) -> RefusedError:
         """Return why an order that could be paid a moment ago cannot now."""
@@ -141,10 +150,9 @@ class Moving:
             return refusal
         return RefusedError(503, "the payment took too long and was given up; nothing was charged", retry_after=1)
 
-    async def _done(self, work: UnitOfWork, row: Row) -> Answer:
-        self._metrics.count(work.events)
-        await self._notifier.tell(work.events)
-        return _answer(row)
+    async def _done(self, events: Sequence[Event]) -> None:
+        self._metrics.count(events)
+        await self._notifier.tell(events)
 
 
 def _check_payable(order: Row) -> None:
@@ -158,15 +166,17 @@ def _answer(row: Row) -> Answer:
     return Answer(200, Order.model_validate(row).model_dump_json().encode())
 
 
-def _paid(row: Row, method: str) -> OrderPaymentConfirmed:
-    return OrderPaymentConfirmed(
+def _confirmation(order: Row, method: str) -> list[Event]:
+    """Return the events of an order's confirmation, which are known before it: an order's total never changes."""
+    paid = OrderPaymentConfirmed(
         service="orders",
         trace_id=trace_id(),
-        order_id=row["id"],
-        user_id=row["user_id"],
+        order_id=order["id"],
+        user_id=order["user_id"],
         payment_method=method,
-        amount=row["total_amount"],
+        amount=order["total_amount"],
     )
+    return [paid, _status_changed(order, Status.AWAITING_PAYMENT, Status.CONFIRMED)]
 
 
 def _status_changed(row: Row, old: Status, new: Status) -> OrderStatusChanged:

@@ -6,6 +6,7 @@ of an order later (``services.orders.moving``).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -21,22 +22,23 @@ from cloudcart.services.orders.products_client import Priced, ProductsClient
 from cloudcart.services.orders.states import OPEN
 from cloudcart.services.service import trace_id
 from cloudcart.stores.database import Database, Row
-from cloudcart.stores.outbox import Outbox
+from cloudcart.stores.outbox import PUBLISH, Outbox, event_parameters
 
 _LARGEST_TOTAL: Final = Decimal("99999999.99")  # of the column
 
-_INSERT: Final = """
+_INSERT: Final = f"""
 WITH placed AS (
-    INSERT INTO orders (user_id, total_amount) VALUES (%(user_id)s, %(total)s) RETURNING *
+    INSERT INTO orders (id, user_id, total_amount) VALUES (%(id)s, %(user_id)s, %(total)s) RETURNING *
 ), lines AS (
     INSERT INTO order_items (order_id, product_id, product_name, quantity, price)
     SELECT placed.id, line.* FROM placed, unnest(
         %(product_ids)s::int[], %(names)s::text[], %(quantities)s::int[], %(prices)s::numeric[]
     ) AS line
     RETURNING *
-)
+), published AS ({PUBLISH})
 SELECT placed.*, (SELECT json_agg(lines ORDER BY lines.id) FROM lines) AS items FROM placed
-"""
+"""  # noqa: S608  # what is put in is a constant
+_NEXT_IDS: Final = "SELECT nextval('orders_id_seq')::int AS id FROM generate_series(1, 50)"
 WITH_ITEMS: Final = """
 SELECT orders.*, (
     SELECT json_agg(item ORDER BY item.id) FROM order_items AS item WHERE item.order_id = orders.id
@@ -77,6 +79,7 @@ class Ordering:
         self._products = products
         self._notifier = notifier
         self._metrics = metrics
+        self._ids = deque[int]()
 
     async def create(self, user_id: int, new: NewOrder, key: RequestKey) -> Answer:
         """Accept an order; the same key and body give the same order.
@@ -135,7 +138,19 @@ class Ordering:
     ) -> Answer:
         names = [priced[line.product_id].name for line in lines]
         prices = [priced[line.product_id].price for line in lines]
+        created = OrderCreated(
+            service="orders",
+            trace_id=trace_id(),
+            order_id=await self._next_id(),
+            user_id=user_id,
+            total_amount=total,
+            items=tuple(
+                OrderLine(product_id=line.product_id, product_name=name, quantity=line.quantity, price=price)
+                for line, name, price in zip(lines, names, prices, strict=True)
+            ),
+        )
         parameters = {
+            "id": created.order_id,
             "user_id": user_id,
             "total": total,
             "product_ids": [line.product_id for line in lines],
@@ -143,27 +158,22 @@ class Ordering:
             "quantities": [line.quantity for line in lines],
             "prices": prices,
         }
-        async with self._outbox.unit_of_work() as work:
-            row = await work.row(_INSERT, parameters)
+        async with key.scope(self._database) as session:
+            row = await session.row(_INSERT, parameters | event_parameters([created]))
             assert row is not None
             answer = Answer(201, Order.model_validate(row).model_dump_json().encode())
-            await key.keep(work, answer)
-            items = tuple(
-                OrderLine(product_id=line.product_id, product_name=name, quantity=line.quantity, price=price)
-                for line, name, price in zip(lines, names, prices, strict=True)
-            )
-            created = OrderCreated(
-                service="orders",
-                trace_id=trace_id(),
-                order_id=row["id"],
-                user_id=user_id,
-                total_amount=total,
-                items=items,
-            )
-            work.publish(created)
-        self._metrics.count(work.events)
-        await self._notifier.tell(work.events)
+            await key.keep(session, answer)
+        self._outbox.wake()
+        self._metrics.count([created])
+        await self._notifier.tell([created])
         return answer
+
+    async def _next_id(self) -> int:
+        """Return an id that no other order has. They are fetched in blocks; the event needs one before the order is."""
+        while not self._ids:
+            async with self._database.session() as session:
+                self._ids.extend(row["id"] for row in await session.rows(_NEXT_IDS))
+        return self._ids.popleft()
 
 
 def _total(lines: Sequence[NewLine], priced: Mapping[int, Priced]) -> Decimal:

@@ -7,7 +7,7 @@ taking is idempotent by order and giving back happens once. Used by the routes, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import prometheus_client
@@ -22,24 +22,31 @@ from cloudcart.stores.database import Row, Session
 from cloudcart.stores.outbox import Outbox, UnitOfWork
 from cloudcart.telemetry.metrics import Telemetry
 
-_LOCK: Final = "SELECT id FROM products WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
-_MOVE: Final = """
-WITH moved AS (
-    UPDATE products SET stock = stock + change, updated_at = now()
-    FROM unnest(%(ids)s::int[], %(changes)s::int[]) AS line (product_id, change)
-    WHERE id = product_id AND stock + change >= 0
-    RETURNING id, stock, change
+# Products are locked in the order of their ids, by everybody, so that no two moves wait for each other. A stock that
+# would go below zero is not moved; whoever asked sees that there are fewer rows than lines.
+_MOVING: Final = """
+locked AS (
+    SELECT id, change
+    FROM products JOIN unnest(%(ids)s::int[], %(changes)s::int[]) AS line (product_id, change) ON id = product_id
+    WHERE {condition} ORDER BY id FOR UPDATE OF products
+), moved AS (
+    UPDATE products SET stock = stock + change, updated_at = now() FROM locked
+    WHERE products.id = locked.id AND stock + change >= 0
+    RETURNING products.id, stock, change
 ), noted AS (
     INSERT INTO stock_ledger (product_id, change, reason, order_id)
     SELECT id, change, %(reason)s, %(order_id)s FROM moved
 )
-SELECT id, stock, change FROM moved ORDER BY id
 """
-_SHORT: Final = """
-SELECT line.product_id, name, stock FROM unnest(%s::int[], %s::int[]) AS line (product_id, quantity)
-LEFT JOIN products ON id = line.product_id
-WHERE id IS NULL OR stock < quantity
-"""
+_MOVE: Final = f"WITH {_MOVING.format(condition='true')} SELECT id, stock, change FROM moved ORDER BY id"  # noqa: S608
+_TAKE: Final = f"""
+WITH held AS (
+    INSERT INTO stock_holds (order_id, epoch, state, product_ids, quantities)
+    VALUES (%(order_id)s, %(epoch)s, 'taken', %(ids)s, %(quantities)s) ON CONFLICT DO NOTHING RETURNING order_id
+), {_MOVING.format(condition="EXISTS (SELECT FROM held)")}
+SELECT id, stock, change, order_id FROM held LEFT JOIN moved ON true ORDER BY id
+"""  # noqa: S608  # what is put in is a constant
+_SHORT: Final = "SELECT id, name, stock FROM products WHERE id = ANY(%s) ORDER BY id"
 _HOLD: Final = """
 INSERT INTO stock_holds (order_id, epoch, state, product_ids, quantities) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT DO NOTHING
@@ -78,11 +85,17 @@ class Stock:
         quantities = Counter[int]()
         for item in items:
             quantities[item.product_id] += item.quantity
-        lines = dict(sorted(quantities.items()))
         async with self._outbox.unit_of_work() as work:
-            hold = (order_id, epoch, Hold.TAKEN, list(lines), list(lines.values()))
-            if await work.run(_HOLD, hold) or await self._decide_again(work, order_id, epoch):
-                await self._remove(work, order_id, lines)
+            parameters = _parameters({each: -count for each, count in quantities.items()}, "sold", order_id)
+            rows = await work.rows(_TAKE, {**parameters, "epoch": epoch, "quantities": list(quantities.values())})
+            if not rows:  # this order has been here before
+                if not await self._decide_again(work, order_id, epoch):
+                    return
+                rows = await work.rows(_MOVE, parameters)
+            moved = [row for row in rows if row["id"] is not None]
+            if short := sorted(quantities.keys() - {row["id"] for row in moved}):
+                raise await _shortage(work, short)
+            self._publish(work, moved, "sold", order_id)
         self._count(work.events)
 
     async def confirm(self, session: Session, order_ids: list[int]) -> None:
@@ -127,31 +140,17 @@ class Stock:
             await work.run(_CHANGE, (Hold.TAKEN, epoch, order_id))
         return taking.moves
 
-    async def _remove(self, work: UnitOfWork, order_id: int, lines: dict[int, int]) -> None:
-        if len(lines) > 1:
-            await work.run(_LOCK, (list(lines),))  # in one order for everybody: no deadlock
-        changes = {product_id: -quantity for product_id, quantity in lines.items()}
-        if await self._move(work, changes, "sold", order_id) < len(lines):
-            short = await work.rows(_SHORT, (list(lines), list(lines.values())))
-            missing = [{"product_id": row["product_id"], "stock": row["stock"] or 0} for row in short]
-            raise RefusedError(409, _shortage(short), missing=missing)
-
     async def _add(self, work: UnitOfWork, held: Row, reason: str) -> None:
-        lines = dict(zip(held["product_ids"], held["quantities"], strict=True))
-        await work.run(_LOCK, (list(lines),))
-        await self._move(work, lines, reason, held["order_id"])
+        await self._move(
+            work, dict(zip(held["product_ids"], held["quantities"], strict=True)), reason, held["order_id"]
+        )
 
-    async def _move(self, work: UnitOfWork, changes: dict[int, int], reason: str, order_id: int | None = None) -> int:
-        """Change stocks, write the ledger, publish the events; return how many products were changed."""
-        parameters = {
-            "ids": list(changes),
-            "changes": list(changes.values()),
-            "reason": reason,
-            "order_id": order_id,
-        }
-        rows = await work.rows(_MOVE, parameters)
-        work.publish(*(event for row in rows for event in self._events(row, reason, order_id)))
-        return len(rows)
+    async def _move(self, work: UnitOfWork, changes: dict[int, int], reason: str, order_id: int | None = None) -> None:
+        """Change stocks, write the ledger, publish the events."""
+        self._publish(work, await work.rows(_MOVE, _parameters(changes, reason, order_id)), reason, order_id)
+
+    def _publish(self, work: UnitOfWork, moved: list[Row], reason: str, order_id: int | None) -> None:
+        work.publish(*(event for row in moved for event in self._events(row, reason, order_id)))
 
     def _events(self, row: Row, reason: str, order_id: int | None) -> Iterator[Event]:
         trace, product_id, stock = trace_id(), row["id"], row["stock"]
@@ -199,8 +198,16 @@ async def _held(work: UnitOfWork, order_id: int) -> Row:
     return row
 
 
-def _shortage(short: list[Row]) -> str:
-    row = short[0] if short else {"name": None, "stock": 0, "product_id": 0}
-    if row["name"] is None:
-        return f"product {row['product_id']} is not sold any more"
-    return f"not enough stock: of '{row['name']}' {row['stock']} are left"
+def _parameters(changes: Mapping[int, int], reason: str, order_id: int | None) -> dict[str, object]:
+    return {"ids": list(changes), "changes": list(changes.values()), "reason": reason, "order_id": order_id}
+
+
+async def _shortage(work: UnitOfWork, short: list[int]) -> RefusedError:
+    """Return the refusal of an order that asks for more than there is of the products ``short``."""
+    known = {row["id"]: row for row in await work.rows(_SHORT, (short,))}
+    missing = [{"product_id": each, "stock": known[each]["stock"] if each in known else 0} for each in short]
+    for each in short:
+        if each not in known:
+            return RefusedError(409, f"product {each} is not sold any more", missing=missing)
+    first = known[short[0]]
+    return RefusedError(409, f"not enough stock: of '{first['name']}' {first['stock']} are left", missing=missing)

@@ -146,12 +146,12 @@ def auth() -> Auth:
 
 
 @pytest.fixture
-def edge(auth: Auth) -> Callable[..., Any]:
+def edge(auth: Auth, caplog: pytest.LogCaptureFixture) -> Callable[..., Any]:
     """Return a context manager that runs a gateway: ``async with edge({"gateway.cache": "off"}, lab=True) as it``.
 
     A service that is None is not there: nobody listens at its address.
     """
-    logging.getLogger("cloudcart").setLevel(logging.CRITICAL)
+    caplog.set_level(logging.CRITICAL, logger="cloudcart")  # undone with the test
 
     @asynccontextmanager
     async def run(

@@ -126,9 +126,9 @@ def test_whoever_comes_while_redis_is_asked_shares_the_next_question() -> None:
             return [number for count in arguments[2:] for number in (count, 0, count, 0)]
 
         limit = RateLimit(slow, 10, 60.0)
-        first = asyncio.create_task(limit.admit("a"))
+        first = limit.admit("a")
         await asked.wait()
-        rest = [asyncio.create_task(limit.admit(client)) for client in "aaab"]
+        rest = [limit.admit(client) for client in "aaab"]
         await asyncio.sleep(0)
         answered.set()
         assert await asyncio.gather(first, *rest) == [0.0] * 5
@@ -161,7 +161,7 @@ def test_a_caller_that_goes_away_does_not_disturb_the_others() -> None:
             return [number for count in arguments[2:] for number in (count, 0, count, 0)]
 
         limit = RateLimit(slow, 10, 60.0)
-        gone, stays = asyncio.create_task(limit.admit("a")), asyncio.create_task(limit.admit("a"))
+        gone, stays = limit.admit("a"), limit.admit("a")
         await asyncio.sleep(0)
         gone.cancel()
         answered.set()
