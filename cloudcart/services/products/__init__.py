@@ -39,6 +39,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         "products",
         order_events.TOPICS,
         events.handle,
+        session=settings.stores.kafka_session,
         faults=service.faults,
         telemetry=service.telemetry,
     )
