@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from cloudcart.settings import ServiceName, Settings
 
-# The sooner the mock broker gives up a worker that was killed, the sooner its successor gets the partitions; but it takes
-# 3 s over a first join, in which nobody sends a heartbeat. Kafka itself would not accept less than 6 s.
+# The sooner the mock broker gives up a worker that was killed, the sooner its successor gets the partitions; but it
+# takes 3 s over a first join, in which nobody sends a heartbeat. Kafka itself would not accept less than 6 s.
 _KAFKA_SESSION: Final = 4.0
 
 
