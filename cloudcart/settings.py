@@ -40,6 +40,11 @@ class Stores(_Section):
     database: SecretStr = Field(SecretStr(""), description="SQLAlchemy URL of PostgreSQL, as this service's own role")
     redis: str = Field("", description="URL of the Redis-protocol server")
     kafka: str = Field("", description="bootstrap address of the Kafka-protocol broker, host:port")
+    kafka_session: Duration = Field(
+        6.0,
+        gt=0,
+        description="silence after which Kafka gives a consumer's partitions to another; a broker has a least",
+    )
     pool_size: int = Field(8, ge=1, description="database connections a service keeps open at most")
 
 

@@ -21,7 +21,7 @@ _EXIT_CODES: Final = {"pass": 0, "fail": 1, "inconclusive": 3}
 @json_option
 @click.pass_context
 def check_invariants(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Check what must be true of the shop's data, whatever went wrong before.
+    """Check what must always be true of the shop's data.
 
     Waits for a quiet moment first: no event under way. Exit codes: 0 all true, 1 one is not, 3 the shop did not become
     quiet.

@@ -120,7 +120,7 @@ class HttpClient:
     async def _send(
         self, method: str, base: str, path: str, headers: Headers, body: bytes, timeout: float | None, attempt: int
     ) -> Response:
-        pool = self._pool(base)
+        pool = self._pools.get(base) or self._new_pool(base)
         message = _compose(method, pool.authority, path, headers, body, attempt)
         head_only = method == "HEAD"
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -145,7 +145,7 @@ class HttpClient:
 
         Raises as :meth:`request`; ``timeout`` is for the head alone.
         """
-        pool = self._pool(base)
+        pool = self._pools.get(base) or self._new_pool(base)
         connection = await pool.connect(timeout)
         try:
             message = _compose(method, pool.authority, path, headers, b"", 0)
@@ -160,10 +160,8 @@ class HttpClient:
         for pool in self._pools.values():
             pool.close()
 
-    def _pool(self, base: str) -> _Pool:
-        pool = self._pools.get(base)
-        if pool is None:
-            pool = self._pools[base] = _Pool(base, self._max_body)
+    def _new_pool(self, base: str) -> _Pool:
+        pool = self._pools[base] = _Pool(base, self._max_body)
         return pool
 
 

@@ -193,7 +193,8 @@ class Connection(asyncio.Protocol):
             self._framings = 0
             return
         self.usable = self.usable and self._parser.should_keep_alive()
-        self._finish()
+        self._complete = True
+        self._wake()
 
     # What happens inside
 

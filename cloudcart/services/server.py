@@ -60,7 +60,7 @@ class PlainAnswer(RequestResponseCycle):
         """Take an ASGI message."""
         start, self._held = self._held, None
         if message["type"] == "http.response.start":  # a second one, after an error, replaces the first
-            if self.response_started or not _is_plain(message["headers"]):
+            if self.response_started or _LENGTH not in dict(message["headers"]):
                 await super().send(message)
             else:
                 self._held = message
@@ -81,6 +81,8 @@ class PlainAnswer(RequestResponseCycle):
         for name, value in headers:
             if name == _LENGTH and int(value) != len(body):
                 raise RuntimeError("the answer's content-length is not the length of its body")
+            if name == _CONNECTION:
+                self.keep_alive = self.keep_alive and b"close" not in value.lower()
             lines += (name, b": ", value, b"\r\n")
         head = b"".join(lines)
         if head.count(b"\r") != len(headers) + 1 or head.count(b"\n") != len(headers) + 1:
@@ -88,9 +90,6 @@ class PlainAnswer(RequestResponseCycle):
         self.response_started = self.response_complete = True
         self.transport.write(b"%b\r\n%b" % (head, body))
         self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
         self.on_response()
-
-
-def _is_plain(headers: Any) -> bool:
-    names = [name for name, _ in headers]
-    return _LENGTH in names and _CONNECTION not in names

@@ -58,6 +58,7 @@ class EventConsumer:
         topics: what it reads, from the beginning if the group is new.
         handle: what becomes of the messages.
         batch: messages handed over together, at most.
+        session: seconds of silence after which the cluster gives this member's partitions to another.
         faults: what is active in this process; acts on each message before it is handled.
         telemetry: where the lag is shown, if given.
     """
@@ -70,6 +71,7 @@ class EventConsumer:
         handle: Handle,
         *,
         batch: int = 100,
+        session: float = 6.0,
         faults: ActiveFaults,
         telemetry: Telemetry,
     ) -> None:
@@ -78,6 +80,7 @@ class EventConsumer:
         self._topics = topics
         self._handle = handle
         self._batch = batch
+        self._session = session
         self._faults = faults
         self._next: dict[TopicPartition, int] = {}
         self._lag = Gauge(
@@ -109,8 +112,8 @@ class EventConsumer:
             max_records=self._batch,
             batch_timeout_ms=_LOOK,
             fetch_max_wait_ms=_POLL,
-            session_timeout_ms=6_000,
-            heartbeat_interval_ms=1_000,
+            session_timeout_ms=int(self._session * 1000),
+            heartbeat_interval_ms=int(self._session * 1000 / 5),
             ack_policy=AckPolicy.MANUAL,
             parser=_no_headers,
             decoder=_raw,
@@ -167,6 +170,7 @@ class EventConsumer:
     async def _measure(self, consumer: Any) -> None:
         """Set the lag of each topic: ends of its partitions less what was handled, or committed by a predecessor."""
         places: list[TopicPartition] = sorted(consumer.assignment())
+        self._next = {place: offset for place, offset in self._next.items() if place in places}
         ends = await consumer.end_offsets(places) if places else {}
         lag = dict.fromkeys(self._topics, 0)
         for place in places:

@@ -6,8 +6,8 @@ log, the chaos middleware and the outbound client, which passes it on. Not a pla
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -52,7 +52,7 @@ class RequestContext:
 
 def new_traceparent() -> str:
     """Return a fresh W3C trace context (version 00, sampled)."""
-    digits = secrets.token_hex(24)
+    digits = os.urandom(24).hex()
     return f"00-{digits[:32]}-{digits[32:]}-01"
 
 

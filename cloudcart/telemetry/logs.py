@@ -79,10 +79,15 @@ class AccessLog:
 
     def write(self, method: str, path: str, route: str, status: int, seconds: float, trace_id: str) -> None:
         """Add a line. Must be called in a running event loop."""
+        now = time.time()
+        if now >= self._second + 1 or now < self._second:
+            self._second = int(now)
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         lines = self._lines
         lines.append(
             f'{self._head}{method}","path":{quoted(path)},"route":"{route}","status":{status},'
-            f'"ms":{seconds * 1e3:.2f},"trace_id":"{trace_id}","timestamp":"{self._now()}"}}\n'
+            f'"ms":{seconds * 1e3:.2f},"trace_id":"{trace_id}",'
+            f'"timestamp":"{self._stamp}.{int(now % 1 * 1000):03d}Z"}}\n'
         )
         if len(lines) == 1:
             asyncio.get_running_loop().call_later(_FLUSH_AFTER, self.flush)
@@ -95,11 +100,3 @@ class AccessLog:
             sys.stderr.write("".join(self._lines))
             sys.stderr.flush()
             self._lines.clear()
-
-    def _now(self) -> str:
-        now = time.time()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._stamp}.{int((now - second) * 1000):03d}Z"

@@ -136,7 +136,8 @@ class HttpTraffic(Collector):
         if series is None:
             series = self._series.setdefault((method if method in _METHODS else "other", route), (Durations(), {}))
         durations, statuses = series
-        durations.observe(seconds)
+        durations.counts[bisect_left(_EDGES, seconds)] += 1  # as Durations.observe, without the call
+        durations.total += seconds
         statuses[status] = statuses.get(status, 0) + 1
 
     def collect(self) -> Iterator[CounterMetricFamily | BucketFamily | GaugeMetricFamily]:

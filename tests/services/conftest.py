@@ -139,7 +139,7 @@ def settings_for(auth: Auth, database_urls: dict[str, str], valkey: Valkey) -> C
     """Settings of one service on the stores of this test process."""
 
     def make(name: ServiceName, urls: Mapping[str, str], overrides: Mapping[str, object], kafka: str) -> Settings:
-        stores = Stores(database=SecretStr(database_urls.get(name, "")), redis=valkey.url, kafka=kafka)
+        stores = Stores(database=SecretStr(database_urls.get(name, "")), redis=valkey.url, kafka=kafka, kafka_session=4)
         settings = Settings(lab=True, log_level="warning", stores=stores, urls=Urls(**urls), auth=auth)
         return settings.with_overrides(overrides)
 

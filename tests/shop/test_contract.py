@@ -20,9 +20,11 @@ def links(answer):
 
 
 @pytest.mark.parametrize("path", ["/products", "/users", "/orders", "/orders/my-orders", "/notifications"])
-def test_pages_join_to_the_whole_list(admin, path):
+def test_pages_join_to_the_whole_list(lab, admin, path):
     admin.order()
     admin.order()
+    with lab.tap_events(from_beginning=True) as tap:
+        lab.check_invariants(tap)  # waits until nothing is under way, so that lists stay as they are
     whole = admin("GET", path, params={"limit": 500})
     count = int(whole.headers["x-total-count"])
     assert count == len(whole.json())

@@ -59,7 +59,8 @@ class Gateway:
         """Serve one request."""
         headers: Headers = dict(scope["headers"])
         method: str = scope["method"]
-        own = (*SECURITY_HEADERS, *self.cors.permission(headers.get(b"origin")))
+        origin = headers.get(b"origin")
+        own = SECURITY_HEADERS if origin is None else (*SECURITY_HEADERS, *self.cors.permission(origin))
         endpoint = ENDPOINTS.get(scope[ROUTE])
         target = forwarded_target(scope["raw_path"], scope["query_string"])
         try:
@@ -75,7 +76,8 @@ class Gateway:
                 if endpoint.streamed:
                     await self._stream(self.upstreams[endpoint.upstream], target, passing, own, receive, send)
                     return
-                body = await _read_body(receive, headers)
+                has_body = b"content-length" in headers or b"transfer-encoding" in headers
+                body = await _read_body(receive) if has_body else b""
                 response = await self._forward(endpoint, method, target, passing, body)
         except RefusedError as error:
             response = _refusal(error)
@@ -209,14 +211,12 @@ def _carries_fault() -> bool:
     return context is not None and bool(context.inject)
 
 
-async def _read_body(receive: Receive, headers: Headers) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     """Return the whole body; the stack has made sure that it is not too large.
 
     Raises:
         CallerGoneError: the client went away before it was complete.
     """
-    if b"content-length" not in headers and b"transfer-encoding" not in headers:
-        return b""
     chunks: list[bytes] = []
     while True:
         message = await receive()

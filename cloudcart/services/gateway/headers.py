@@ -69,10 +69,11 @@ def for_upstream(pairs: Iterable[Pair], headers: Mapping[bytes, bytes]) -> list[
 
 def for_client(headers: Iterable[Pair]) -> list[Pair]:
     """Return those answer headers that a client may see, with the paths of links as the client knows them."""
-    passing = [pair for pair in headers if _passes_outwards(pair[0])]
-    if any(name in _WITH_PATH for name, _ in passing):
-        return [(name, _with_prefix(value) if name in _WITH_PATH else value) for name, value in passing]
-    return passing
+    return [
+        (name, _with_prefix(value)) if name in _WITH_PATH else (name, value)
+        for name, value in headers
+        if _passes_outwards(name)
+    ]
 
 
 def _with_prefix(value: bytes) -> bytes:
@@ -111,10 +112,8 @@ class Cors:
             }
         )
 
-    def permission(self, origin: bytes | None) -> tuple[Pair, ...]:
+    def permission(self, origin: bytes) -> tuple[Pair, ...]:
         """Return the headers that let a page of ``origin`` read an answer; none for strangers."""
-        if origin is None:
-            return ()
         return self._permissions.get(origin, ((b"vary", b"Origin"),))
 
     def allows(self, origin: bytes) -> bool:

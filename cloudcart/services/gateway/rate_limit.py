@@ -130,8 +130,8 @@ class RateLimit:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, {}
+                counts = [len(verdicts) for verdicts in batch.values()]
                 try:
-                    counts = [len(verdicts) for verdicts in batch.values()]
                     arguments = [self._limit, int(self._window * 1000), *counts]
                     answers = await self._run([f"rate:{client}" for client in batch], arguments)
                     self._decide(batch, answers)
@@ -139,6 +139,8 @@ class RateLimit:
                     if not isinstance(error, StoreError):
                         _log.exception("the rate limit could not ask Redis")
                     self._decide_here(batch)
+                if sum(counts) > 1:
+                    await asyncio.sleep(0)  # busy: let the next turn's requests share the next question, too
         finally:
             self._asking = None
 

@@ -72,7 +72,8 @@ class Upstream:
             UpstreamBrokenError: cut off.
         """
         self._budget.requested()
-        await self._slots.enter()
+        if (turn := self._slots.enter()) is not None:
+            await turn
         try:
             for attempt in count():
                 try:
@@ -91,7 +92,8 @@ class Upstream:
     @asynccontextmanager
     async def stream(self, target: str, headers: Headers) -> AsyncIterator[tuple[Response, AsyncIterator[bytes]]]:
         """Give the head of an answer and then its body in pieces; raises as :meth:`call`, never repeats."""
-        self._require_closed_breaker()
+        if not self.breaker.allow():
+            raise _left_alone()
         if self._streams >= _STREAMS:
             raise UpstreamUnavailableError("too many streams are open already")
         self._streams += 1
@@ -113,7 +115,8 @@ class Upstream:
         self._budget.clear()
 
     async def _attempt(self, method: str, target: str, headers: Headers, body: bytes, attempt: int) -> Response:
-        self._require_closed_breaker()
+        if not self.breaker.allow():
+            raise _left_alone()
         begun = time.perf_counter()
         try:
             response = await self._client.request(
@@ -133,10 +136,6 @@ class Upstream:
             self.breaker.succeeded()
         return response
 
-    def _require_closed_breaker(self) -> None:
-        if not self.breaker.allow():
-            raise UpstreamUnavailableError("this upstream keeps failing and is left alone for a moment")
-
     def _failed(self) -> None:
         self._errors.inc()
         self.breaker.failed()
@@ -150,3 +149,7 @@ class Upstream:
             and (response is None or response.header(b"retry-after") is None)  # it says itself when to come back
             and self._budget.take()
         )
+
+
+def _left_alone() -> UpstreamUnavailableError:
+    return UpstreamUnavailableError("this upstream keeps failing and is left alone for a moment")

@@ -30,6 +30,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         tuple(EVENTS),
         worker.handle,
         batch=settings.notifications.batch,
+        session=settings.stores.kafka_session,
         faults=service.faults,
         telemetry=service.telemetry,
     )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from cloudcart.events import Event, OrderPaymentConfirmed, OrderStatusChanged
-from cloudcart.exceptions import RefusedError
+from cloudcart.exceptions import AnsweredMeanwhileError, RefusedError
 from cloudcart.services.orders.idempotency import Answer, RequestKey
 from cloudcart.services.orders.metrics import OrderMetrics
 from cloudcart.services.orders.models import Order
@@ -92,6 +92,10 @@ class Moving:
         except RefusedError as refusal:
             self._metrics.payment_refused(refusal.status)
             raise
+        except AnsweredMeanwhileError:
+            earlier = await key.earlier_answer(self._database)
+            assert earlier is not None, "the other request has committed, or this one would still wait for it"
+            return earlier
         finally:
             self._metrics.payment_seconds.observe(time.perf_counter() - begun)
 
@@ -132,7 +136,7 @@ class Moving:
                 await key.keep(session, answer)
         if row is None:  # look only now: who waits for a second connection must not hold a first one
             if earlier := await key.earlier_answer(self._database):
-                return earlier
+                return earlier  # the same payment came twice at the same time
             raise await self._refusal(order["id"])
         self._outbox.wake()
         await self._done(events)

@@ -17,7 +17,7 @@ from cloudcart.services.service import Service, internal_router, periodically, r
 from cloudcart.settings import Settings
 from cloudcart.stores.consumer import EventConsumer
 
-_SWEEP: Final = 5.0  # seconds between two looks for stock that nobody bought
+_SWEEP: Final = 5.0  # seconds between two looks for stock that nobody bought, at most
 _COUNT: Final = 2.0  # seconds between two counts of what is low
 
 
@@ -39,6 +39,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         "products",
         order_events.TOPICS,
         events.handle,
+        session=settings.stores.kafka_session,
         faults=service.faults,
         telemetry=service.telemetry,
     )
@@ -61,7 +62,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
             outbox.run,
             outbox.measure,
             consumer.run,
-            partial(periodically, _SWEEP, sweep),
+            partial(periodically, min(_SWEEP, settings.products.hold), sweep),
             partial(periodically, _COUNT, count_low),
         ],
     )
