@@ -1,13 +1,15 @@
-"""How the server writes a plain answer: head and body together, in one system call.
+"""How the server writes answers: a plain one in one piece, and all of one turn of the event loop one after the other.
 
-uvicorn writes each ASGI message as it comes, and looks at each header by itself with regular expressions; for small
-answers with many headers that is a fifth of what the gateway does. Streams, HEAD and whatever else is not plain go
-uvicorn's own way. Used where a service is served (``lab.service_process``), as uvicorn's ``http`` setting.
+uvicorn writes each ASGI message as it comes, and looks at each header by itself with regular expressions. For small
+answers with many headers that was a quarter of the gateway's time: two system calls instead of one, and a client that
+is woken up in between takes the processor. What is not plain (streams, HEAD, a last answer) is put together by uvicorn.
+Used where a service is served (``lab.service_process``), as uvicorn's ``http`` setting.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -16,7 +18,11 @@ _CONNECTION: Final = b"connection"
 
 
 class OneWriteProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with answers that are written at once."""
+    """uvicorn's protocol, with answers that are written in one piece at the end of a turn."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The connection is open."""
+        super().connection_made(cast("asyncio.Transport", _AtEndOfTurn(transport)))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         # uvicorn makes the cycle itself and has no setting for its class. Where it has no such method either (older
@@ -67,3 +73,37 @@ class PlainAnswer(RequestResponseCycle):
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
+
+
+class _AtEndOfTurn:
+    """A transport that collects what is written in one turn of the event loop."""
+
+    __slots__ = ("_loop", "_pending", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._pending: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Write ``data`` soon."""
+        if not self._pending:
+            self._loop.call_soon(self._flush)
+        self._pending.append(data)
+
+    def is_closing(self) -> bool:
+        """Return whether it is closed, or about to be."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Write what is pending and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._transport.write(b"".join(self._pending))
+            self._pending.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

@@ -135,8 +135,8 @@ def test_a_plain_answer_is_one_write() -> None:
     class Watched(OneWriteProtocol):
         def connection_made(self, transport: Any) -> None:
             write = transport.write
-            super().connection_made(transport)
             transport.write = lambda data: (writes.append(bytes(data)), write(data))
+            super().connection_made(transport)
 
     exchange(answering(start(), body()), GET + LAST, http=Watched)
     assert writes[0].startswith(b"HTTP/1.1 200 OK\r\n")
@@ -162,3 +162,18 @@ def test_a_stream_begins_before_its_first_piece() -> None:
             await writer.wait_closed()
 
     asyncio.run(run())
+
+
+def test_what_is_pending_is_written_before_the_connection_is_closed() -> None:
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body())
+        scope["extensions"]["test"].transport.close()  # as a server does that is told to stop at this very moment
+
+    class Reachable(OneWriteProtocol):
+        def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+            cycle.scope["extensions"] = {"test": self}
+            super()._start_asgi_task(cycle, app)
+
+    (answer,) = exchange(app, GET, http=Reachable)
+    assert answer.endswith(b"\r\n\r\nfine")
