@@ -219,15 +219,15 @@ def _compose(method: str, authority: str, path: str, headers: Headers, body: byt
     if not _TARGET.fullmatch(path):
         raise UsageError(f"a path begins with a slash and is percent-encoded, which {path!r} is not")
     context = current.get()
-    own = {"host": authority} if context is None else {"host": authority, **context.outbound_headers(attempt)}
+    head = f"{method} {path} HTTP/1.1\r\nhost: {authority}\r\n"
+    if context is not None:
+        head += context.outbound_lines(attempt)
     if body or method in _WITH_BODY:
-        own["content-length"] = str(len(body))
-    first = f"{method} {path} HTTP/1.1\r\n" + "".join([f"{name}: {value}\r\n" for name, value in own.items()])
-    head = first.encode("latin-1") + b"".join([b"%b: %b\r\n" % header for header in headers])
-    lines = 1 + len(own) + len(headers)
-    if head.count(b"\r") != lines or head.count(b"\n") != lines:
+        head += f"content-length: {len(body)}\r\n"
+    given = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if given.count(b"\r") != len(headers) or given.count(b"\n") != len(headers):
         raise UsageError("a header with a line break would begin a request of its own; take the line break out")
-    return b"%b\r\n%b" % (head, body)
+    return b"%b%b\r\n%b" % (head.encode("latin-1"), given, body)
 
 
 def _travelling(attempt: int) -> Headers:

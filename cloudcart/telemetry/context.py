@@ -18,6 +18,7 @@ TRACEPARENT: Final = "traceparent"
 REQUEST_KEY: Final = "x-cloudcart-request-key"
 INJECT: Final = "x-cloudcart-inject"
 FAULT_MARK: Final = "x-cloudcart-fault"
+_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
@@ -49,6 +50,12 @@ class RequestContext:
             headers[INJECT] = self.inject
         return headers
 
+    def outbound_lines(self, attempt: int = 0) -> str:
+        """Return the same headers as they are written in HTTP/1.1, each with its line end."""
+        if not self.request_key and not self.inject:
+            return f"{REQUEST_ID}: {self.request_id}\r\n{TRACEPARENT}: {self.traceparent}\r\n"
+        return "".join([f"{name}: {value}\r\n" for name, value in self.outbound_headers(attempt).items()])
+
 
 def new_traceparent() -> str:
     """Return a fresh W3C trace context (version 00, sampled)."""
@@ -58,15 +65,18 @@ def new_traceparent() -> str:
 
 def context_from_headers(headers: Mapping[str, str], *, lab: bool) -> RequestContext:
     """Return the context that lower-case ``headers`` describe, with fresh ids where they have none."""
-    traceparent = headers.get(TRACEPARENT, "")
-    if not _TRACEPARENT.fullmatch(traceparent):
+    traceparent = headers.get(TRACEPARENT)
+    if traceparent is None or not _TRACEPARENT.fullmatch(traceparent):
         traceparent = new_traceparent()
-    request_id = headers.get(REQUEST_ID, "")[:64]
-    if not (request_id.isascii() and request_id.replace("-", "").isalnum()):
+    request_id = headers.get(REQUEST_ID)
+    if request_id is None or not _REQUEST_ID.fullmatch(request_id):
         request_id = traceparent[3:35]
     if not lab:
         return RequestContext(request_id, traceparent)
-    return RequestContext(request_id, traceparent, headers.get(REQUEST_KEY, "")[:200], headers.get(INJECT, "")[:500])
+    key, inject = headers.get(REQUEST_KEY, "")[:200], headers.get(INJECT, "")[:500]
+    return RequestContext(
+        request_id, traceparent, key if key.isprintable() else "", inject if inject.isprintable() else ""
+    )
 
 
 current: ContextVar[RequestContext | None] = ContextVar("cloudcart_request", default=None)
