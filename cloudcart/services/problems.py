@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cloudcart.exceptions import OutcomeUnknownError, RefusedError, StoreError
+from cloudcart.exceptions import OutcomeUnknownError, RefusedError, StoreError, UpstreamUnavailableError
 from cloudcart.telemetry.context import current
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -50,6 +50,7 @@ def add_handlers(app: FastAPI) -> None:
     """Make ``app`` answer every error as a problem document."""
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(StoreError, _store_unavailable)
+    app.add_exception_handler(UpstreamUnavailableError, _service_unavailable)
     app.add_exception_handler(OutcomeUnknownError, _outcome_unknown)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -66,6 +67,12 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 async def _store_unavailable(_request: Request, _error: Exception) -> Response:
     return problem(503, "a data store is not available; try again shortly", headers={"retry-after": "1"})
+
+
+async def _service_unavailable(_request: Request, _error: Exception) -> Response:
+    return problem(
+        503, "a service that this one needs is not available; try again shortly", headers={"retry-after": "1"}
+    )
 
 
 async def _outcome_unknown(_request: Request, _error: Exception) -> Response:
