@@ -199,7 +199,8 @@ class Shop:
         from cloudcart.lab.links import Links
 
         directory, log = self._directory.path / "links", self._directory.log("links")
-        self._links = Links(directory, self.settings, databases, self.stores.socket_paths, log)
+        own = {service: url for service, url in databases.items() if service != "chaos"}  # that must always work
+        self._links = Links(directory, self.settings, own, self.stores.socket_paths, log)
 
     def _fork(self) -> None:
         with self._report.phase("fork"):

@@ -32,7 +32,7 @@ def test_ctrl_c_ends_the_lab(cloudcart, foreground):
     assert cloudcart.json("status")["pids"]["supervisor"] == lab["pids"]["supervisor"]
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode in (130, -signal.SIGINT)  # a shell reports 130 for either
     cloudcart.wait_until_nothing_is_left()
     assert out == ""
     assert err.strip().splitlines()[-1] == "lab 'default' is stopped and removed"

@@ -98,13 +98,13 @@ def test_two_labs_run_side_by_side(lab, alive):
     assert lab.status().ready
 
 
-def test_a_detached_lab_outlives_its_handle_until_it_is_stopped(is_gone):
+def test_a_detached_lab_outlives_its_handle_until_it_is_stopped(is_gone, wait_for):
     with start(name="detached", prometheus=False, detach=True) as lab:
         pids, directory = lab.pids, lab.directory
     with attach("detached") as again:
         assert again.status().ready
     stop("detached")
-    assert is_gone({"pids": pids, "directory": directory})
+    wait_for(lambda: is_gone({"pids": pids, "directory": directory}))
     with pytest.raises(LabError, match="no lab 'detached'"):
         stop("detached")
 

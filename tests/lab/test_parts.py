@@ -47,19 +47,19 @@ SOCKET = Path("/lab/control")
 
 def test_only_the_chaos_service_can_reach_the_supervisor():
     settings = wiring.lab_settings({})
-    reach = {name for name in SERVICES if wiring.for_service(settings, name, {}, SOCKET).chaos.supervisor}
+    reach = {name for name in SERVICES if wiring.for_service(settings, name, {}, SOCKET, {}).chaos.supervisor}
     assert reach == {"chaos"}
 
 
 def test_a_service_gets_its_own_database_and_no_foreign_secret():
     settings = wiring.at(wiring.lab_settings({}), wiring.Addresses({"users": "http://u"}, "unix:///r", "127.0.0.1:9"))
     databases = {"users": "postgresql://users@/", "orders": "postgresql://orders@/"}
-    orders = wiring.for_service(settings, "orders", databases, SOCKET)
+    orders = wiring.for_service(settings, "orders", databases, SOCKET, {})
     assert orders.stores.database == SecretStr("postgresql://orders@/")
     assert orders.auth.private_key is None
     assert (orders.stores.redis, orders.stores.kafka, orders.urls.users) == ("unix:///r", "127.0.0.1:9", "http://u")
-    assert wiring.for_service(settings, "gateway", databases, SOCKET).stores.database == SecretStr("")
-    assert wiring.for_service(settings, "users", databases, SOCKET).auth.private_key is not None
+    assert wiring.for_service(settings, "gateway", databases, SOCKET, {}).stores.database == SecretStr("")
+    assert wiring.for_service(settings, "users", databases, SOCKET, {}).auth.private_key is not None
 
 
 def test_settings_come_back_from_the_labs_file():
