@@ -57,7 +57,7 @@ def test_the_verdict_is_the_exit_code(cloudcart, scenario, tmp_path, objective, 
     assert {"name", "verdict", "detail"} <= found["invariants"][0].keys()
     assert "steady" in done.stderr, "progress goes to standard error"
 
-    (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    (folder,) = [path for path in tmp_path.iterdir() if path.is_dir() and path.name != "__pycache__"]
     assert found["directory"] == str(folder)
     assert json.loads((folder / "run.json").read_text())["objectives"] == found["objectives"]
 

@@ -37,7 +37,7 @@ def look(linked) -> Iterator:
 
 
 def recovers(look, wait_for) -> None:
-    wait_for(lambda: look()[0] == 200)
+    wait_for(lambda: look()[0] == 200, 12.0)  # a session that the fault left silent is given up after 6 s
 
 
 def test_the_proxy_is_a_process_of_the_lab(linked, alive):
