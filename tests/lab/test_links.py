@@ -103,8 +103,8 @@ def test_resets_hit_calls_in_flight(linked, look, wait_for):
 
 def test_the_time_to_live_ends_it_without_anybody(linked, look, wait_for):
     recovers(look, wait_for)
-    linked.inject("link_down", target="products->postgres", ttl="500ms")
-    assert look()[0] >= 500
+    linked.inject("link_down", target="products->postgres", ttl="2s")
+    wait_for(lambda: look()[0] >= 500)
     recovers(look, wait_for)
 
 
