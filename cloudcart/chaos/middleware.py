@@ -80,16 +80,17 @@ class ChaosMiddleware:
         """What is active in this process."""
         return self._active
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve one connection of the server; without an active fault a coroutine of our own would be half the cost."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection of the server."""
         if not self._active.any and not (self._lab and _carries_fault(scope)):
-            return self._app(scope, receive, send)
-        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif scope["type"] != "http":
             self._start()
-            return self._app(scope, receive, send)
-        if (context := current.get()) is not None:
-            return self._serve(scope, receive, send, context)
-        return self._serve_with_context(scope, receive, send)
+            await self._app(scope, receive, send)
+        elif (context := current.get()) is not None:
+            await self._serve(scope, receive, send, context)
+        else:
+            await self._serve_with_context(scope, receive, send)
 
     def _start(self) -> None:
         if self._begin is not None:

@@ -242,11 +242,11 @@ class LifespanLayer:
         self._app = app
         self._background = background
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, or the server's life."""
-        return (self._live if scope["type"] == "lifespan" else self._app)(scope, receive, send)
-
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
         tasks = [asyncio.create_task(run()) for run in self._background]
         try:
             await self._app(scope, receive, send)
