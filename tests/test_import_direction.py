@@ -43,7 +43,20 @@ LAYERS = {
     "experiment": {"exceptions", "units", "settings", "events", "faults", "load", "signals", "lab", "report"},
     # how people reach it
     "pytest_plugin": {"exceptions", "units", "settings", "faults", "chaos", "load", "signals", "lab", "experiment"},
-    "cli": {"exceptions", "units", "settings", "faults", "chaos", "load", "signals", "lab", "experiment", "report"},
+    "cli": {
+        "exceptions",
+        "units",
+        "settings",
+        "faults",
+        "chaos",
+        "stores",
+        "services",
+        "load",
+        "signals",
+        "lab",
+        "experiment",
+        "report",
+    },
     "__init__": {
         "chaos",
         "events",

@@ -20,6 +20,7 @@ from cloudcart.cli.doctor import doctor
 from cloudcart.cli.faults import faults, heal, inject
 from cloudcart.cli.invariants import check_invariants
 from cloudcart.cli.labs import down, logs, reset, status
+from cloudcart.cli.migrate import migrate
 from cloudcart.cli.proxy import proxy
 from cloudcart.cli.report import report
 from cloudcart.cli.scenarios import list_, run
@@ -36,7 +37,7 @@ Completion:  eval "$(_CLOUDCART_COMPLETE=bash_source cloudcart)"   (zsh_source, 
 """
 
 _SECTIONS: Final = {
-    "The lab": (up, down, status, logs, reset, settings, doctor),
+    "The lab": (up, down, status, logs, reset, migrate, settings, doctor),
     "Breaking it": (faults, inject, heal, proxy),
     "Experiments": (demo, list_, run, report, check_invariants),
 }

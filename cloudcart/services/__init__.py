@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudcart.settings import ServiceName, Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
+
+    from cloudcart.stores.migrations import Schema, Upgrade
 
 _MODULES: Final[Mapping[ServiceName, str]] = {
     "gateway": "cloudcart.services.gateway",
@@ -44,8 +47,29 @@ def service_tables() -> dict[str, MetaData]:
     return {name: import_module(f"{_MODULES[name]}.tables").METADATA for name in WITH_DATABASE}
 
 
+def service_schemas() -> dict[str, Schema]:
+    """Return what each service that has a schema keeps there, with the folder of its revisions."""
+    from cloudcart.stores.migrations import Schema
+
+    return {
+        name: Schema(tables, Path(__file__).parent / name / "migrations") for name, tables in service_tables().items()
+    }
+
+
+def migrate_database(admin_url: str, password: str | None = None, *, check: bool = False) -> list[Upgrade]:
+    """Bring the schema of every service up to date and say what was done; with ``check``, what would be done.
+
+    Arguments and errors are those of :func:`prepare_database`.
+    """
+    from cloudcart.stores import migrations
+
+    if check:
+        return migrations.inspect(admin_url, service_schemas())
+    return migrations.migrate(admin_url, service_schemas(), password)
+
+
 def prepare_database(admin_url: str, password: str | None = None) -> dict[str, str]:
-    """Create role, schema and tables of every service, as far as they are missing; takes about 0.1 s.
+    """Bring role, schema and tables of every service up to date; takes about 0.1 s where all or nothing is there.
 
     Args:
         admin_url: SQLAlchemy URL of the database, as a role that may create roles and schemas.
@@ -53,8 +77,12 @@ def prepare_database(admin_url: str, password: str | None = None) -> dict[str, s
 
     Returns:
         The URL of the database for each service, as its own role: what ``Settings.stores.database`` takes.
-    """
-    from cloudcart.stores.schema import create_schema, url_for_role
 
-    create_schema(admin_url, service_tables(), password)
+    Raises:
+        SchemaError: a schema is newer than this version, or could not be upgraded.
+        StoreError: PostgreSQL is not there.
+    """
+    from cloudcart.stores.schema import url_for_role
+
+    migrate_database(admin_url, password)
     return {name: url_for_role(admin_url, name, password) for name in WITH_DATABASE}

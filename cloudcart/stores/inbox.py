@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
-from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, text
+from sqlalchemy import Column, DateTime, Index, MetaData, Table, Uuid, text
 
 from cloudcart.events import Event
 from cloudcart.stores.database import Session
@@ -29,12 +29,13 @@ MOVE_WATERMARK: Final = "INSERT INTO inbox_watermark (at) VALUES (clock_timestam
 
 def inbox_tables(metadata: MetaData) -> None:
     """Add the tables to a service's own tables."""
-    Table(
+    inbox = Table(
         "inbox",
         metadata,
         Column("event_id", Uuid, primary_key=True),
         Column("handled_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     )
+    Index("inbox_by_age", inbox.c.handled_at)
     Table("inbox_watermark", metadata, Column("at", DateTime(timezone=True), primary_key=True))
 
 
