@@ -7,7 +7,7 @@ message ends with what to do next; the command line maps each branch to an exit 
 
     CloudCartError
     ├── UsageError            exit 2   what was asked for cannot be done as written; nothing happened
-    │   ├── SchemaError                a database is not as this version needs it, and cannot be made so; it is as it was
+    │   ├── SchemaError                this version cannot use a database, nor upgrade it; it is as it was
     │   ├── FaultError                 a fault document that makes no sense (unknown kind, bad value, no such target)
     │   └── MissingExtraError          an optional dependency is not installed; the message has the command
     ├── LabError              exit 4   the lab could not start, or is not there; what had started was ended again

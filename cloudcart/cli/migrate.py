@@ -1,7 +1,7 @@
 """``cloudcart migrate``: bring the tables of a PostgreSQL database up to the version that is installed.
 
-Not here: how that is done (``cloudcart.stores.migrations``). A lab does it by itself when it starts; this command is for
-databases that live longer than a lab.
+Not here: how that is done (``cloudcart.stores.migrations``). A lab does it by itself when it starts; this command is
+for databases that live longer than a lab.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def migrate(
 ) -> None:
     """Create or upgrade the tables of every service.
 
-    Each schema is upgraded in one transaction; whoever starts meanwhile waits. Stop the services first: an upgrade needs
-    the tables for itself. An older version of CloudCart cannot use the database any more.
+    Each schema is upgraded in one transaction; whoever starts meanwhile waits. Stop the services first: an upgrade
+    needs the tables for itself. An older version of CloudCart cannot use the database any more.
     """
     from cloudcart.services import migrate_database
 
@@ -65,9 +65,8 @@ def _database_of(name: str) -> str:
 def _show(upgrades: Sequence[Upgrade], *, check: bool) -> None:
     table = plain_table("schema", "was at", "newest", "")
     for upgrade in upgrades:
-        change = (
-            ("to be upgraded" if check else "upgraded") if upgrade.found else "to be created" if check else "created"
-        )
+        done = "upgraded" if upgrade.found else "created"
+        change = f"to be {done}" if check else done
         table.add_row(
             upgrade.schema, upgrade.found or "-", upgrade.reached, change if upgrade.changes else "up to date"
         )

@@ -29,7 +29,8 @@ _CATALOGUE = """
 SELECT 'table', relname, relkind::text, reloptions::text, relacl::text, pg_get_userbyid(relowner)
 FROM pg_class WHERE relnamespace = %(schema)s::text::regnamespace AND relkind IN ('r', 'S', 'i')
 UNION ALL
-SELECT 'column', attrelid::regclass::text, attname, format_type(atttypid, atttypmod) || ' ' || attnotnull || attidentity::text,
+SELECT 'column', attrelid::regclass::text, attname,
+    format_type(atttypid, atttypmod) || ' ' || attnotnull || attidentity::text,
     pg_get_expr(adbin, adrelid), attnum::text
 FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
 LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
@@ -40,7 +41,8 @@ FROM pg_constraint WHERE connamespace = %(schema)s::text::regnamespace
 UNION ALL
 SELECT 'index', tablename, indexname, indexdef, '', '' FROM pg_indexes WHERE schemaname = %(schema)s::text
 UNION ALL
-SELECT 'grant', nspname, nspacl::text, pg_get_userbyid(nspowner), '', '' FROM pg_namespace WHERE nspname = %(schema)s::text
+SELECT 'grant', nspname, nspacl::text, pg_get_userbyid(nspowner), '', '' FROM pg_namespace
+WHERE nspname = %(schema)s::text
 ORDER BY 1, 2, 3
 """
 
@@ -140,7 +142,7 @@ def test_an_older_database_keeps_its_rows(old: str) -> None:
         connection.execute("""
             INSERT INTO users.users (username, email, password_hash) VALUES ('ann', 'ann@example.com', 'x');
             INSERT INTO orders.orders (user_id, total_amount, status)
-                SELECT n % 7, n, CASE WHEN n % 2 = 0 THEN 'confirmed' ELSE 'cancelled' END FROM generate_series(1, 500) n;
+                SELECT n % 7, n, CASE n % 2 WHEN 0 THEN 'confirmed' ELSE 'cancelled' END FROM generate_series(1, 500) n;
             INSERT INTO orders.order_items (order_id, product_id, product_name, quantity, price)
                 SELECT id, 1, 'a pen', 1, total_amount FROM orders.orders;
             INSERT INTO notifications.inbox (event_id) SELECT gen_random_uuid() FROM generate_series(1, 100);

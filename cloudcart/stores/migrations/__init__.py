@@ -1,9 +1,9 @@
 """Brings the services' schemas up to date: a missing one is created from its tables, an older one upgraded by Alembic.
 
 The revisions are beside the tables they lead to (``services/*/migrations``), one line of them for each service, whose
-schema keeps its own place in the table ``alembic_version``. Alembic is imported only when there is something to upgrade:
-a lab's fresh database, and one that is up to date, need no more than two questions. Called by
-``services.prepare_database``; an advisory lock makes those who start at the same time wait for each other.
+schema notes its own place in the table ``alembic_version``. Alembic is imported only when there is something to
+upgrade: a lab's fresh database, and one that is up to date, need no more than two questions. Called by
+``services.migrate_database``; an advisory lock makes those who start at the same time wait for each other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Alembic runs around the revisions of one schema; it is handed an open transaction and leaves its end to its owner.
+"""What Alembic runs around the revisions of one schema: in a transaction that it is handed, and that others end.
 
 Not imported: Alembic loads it by its path (``stores.migrations.running``).
 """

@@ -1,4 +1,4 @@
-"""Tables that several services' first revisions create, as they were then. Frozen: a change of them is a new revision."""
+"""What revisions of several services have in common. Frozen: a change of these tables is a new revision."""
 
 from __future__ import annotations
 
