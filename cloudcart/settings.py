@@ -46,6 +46,12 @@ class Stores(_Section):
         description="silence after which Kafka gives a consumer's partitions to another; a broker has a least",
     )
     pool_size: int = Field(8, ge=1, description="database connections a service keeps open at most")
+    inbox_keep: Duration = Field(
+        8 * 24 * 3600.0,
+        gt=0,
+        description="how long consumers know an event again; longer than Kafka keeps messages (7 days by default)",
+    )
+    clean_up: Duration = Field(60.0, gt=0, description="time between two looks for rows that are kept no longer")
 
 
 class Urls(_Section):
@@ -124,6 +130,9 @@ class Orders(_Section):
     timeout: Duration = Field(1.5, gt=0, description="time allowed for one call to the product service")
     retries: bool = Field(True, description="repeat failed calls to the product service (they are idempotent by order)")
     retry_attempts: int = Field(3, ge=0, description="repeats of one call at most")
+    idempotency_keep: Duration = Field(
+        24 * 3600.0, gt=0, description="how long an Idempotency-Key gets its first answer again"
+    )
     notify: Literal["events", "direct"] = Field(
         "events",
         description="how the worker hears of an order: 'events' by the outbox, 'direct' by a call that waits",

@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 
 from cloudcart.events import decode
@@ -148,6 +149,34 @@ def test_rights(start_shop: Any) -> None:
             own = await shop.orders.get("/orders/my-orders?limit=1", headers=shop.bearer(7))
             assert [order["id"] for order in own.json()] == [mine["id"]]
             assert own.headers["x-total-count"] == "1"
+
+    asyncio.run(main())
+
+
+def test_old_keys_are_forgotten_and_young_ones_kept(
+    start_shop: Any, admin_sql: psycopg.Connection[Any], eventually: Any
+) -> None:
+    async def main() -> None:
+        async with start_shop("orders", "products", overrides={"stores.clean_up": "0.05s"}) as shop:
+            order = await ordered(shop, (1, 1))
+            assert (await pay(shop, order["id"], **{"idempotency-key": "old"})).status_code == 200
+            young = await shop.orders.post(
+                "/orders", json=basket((1, 1)), headers=shop.bearer() | {"idempotency-key": "young"}
+            )
+            admin_sql.execute(
+                "UPDATE orders.idempotency_keys SET created_at = created_at - interval '25 hours' WHERE key = 'old'"
+            )
+
+            async def kept() -> bool:
+                keys = admin_sql.execute("SELECT key FROM orders.idempotency_keys").fetchall()
+                return keys == [("young",)]
+
+            await eventually(kept)
+            assert (await pay(shop, order["id"], **{"idempotency-key": "old"})).status_code == 409  # and not charged
+            again = await shop.orders.post(
+                "/orders", json=basket((1, 1)), headers=shop.bearer() | {"idempotency-key": "young"}
+            )
+            assert again.json() == young.json()
 
     asyncio.run(main())
 

@@ -12,6 +12,7 @@ from cloudcart.services.notifications.worker import Worker
 from cloudcart.services.service import Service, internal_router, reset_route
 from cloudcart.settings import Settings
 from cloudcart.stores.consumer import EventConsumer
+from cloudcart.stores.inbox import inbox_retention
 
 
 def create_app(settings: Settings, *, registry: CollectorRegistry | None = None) -> ASGIApp:
@@ -41,5 +42,5 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         [routes.notifications, internal],
         parts={"worker": worker, "listeners": listeners},
         prepare=service.database.ping,
-        background=[consumer.run],
+        background=[consumer.run, service.clean_up(inbox_retention(settings.stores.inbox_keep))],
     )

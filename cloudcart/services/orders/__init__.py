@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from cloudcart.services.orders import routes
+from cloudcart.services.orders.idempotency import key_retention
 from cloudcart.services.orders.metrics import OrderMetrics
 from cloudcart.services.orders.moving import Moving
 from cloudcart.services.orders.notifying import Notifier
@@ -45,5 +46,10 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         [routes.orders, internal],
         parts={"ordering": ordering, "moving": moving},
         prepare=count_by_status,
-        background=[outbox.run, outbox.measure, partial(periodically, _COUNT, count_by_status)],
+        background=[
+            outbox.run,
+            outbox.measure,
+            partial(periodically, _COUNT, count_by_status),
+            service.clean_up(key_retention(settings.orders.idempotency_keep)),
+        ],
     )
