@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import click
@@ -30,8 +31,22 @@ _LINE: Final = 78  # columns; longer words of the phase before are overwritten
 @click.option(
     "--backend", type=click.Choice(["embedded"]), default="embedded", show_default=True, help="Where the shop runs."
 )
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep PostgreSQL's data and the log-ins in DIR for the next start; 'reset' and runs empty the data.",
+)
 @json_option
-def up(name: str, detach: bool, free_ports: bool, overrides: dict[str, str], backend: str, as_json: bool) -> None:
+def up(
+    name: str,
+    detach: bool,
+    free_ports: bool,
+    overrides: dict[str, str],
+    backend: str,
+    data: Path | None,
+    as_json: bool,
+) -> None:
     """Start the shop; Ctrl-C stops it and removes everything it made.
 
     \b
@@ -43,7 +58,7 @@ def up(name: str, detach: bool, free_ports: bool, overrides: dict[str, str], bac
     ports: Literal["free", "default"] = "free" if free_ports else "default"
     try:
         with _start_line(name) as told:
-            lab = start(backend, name=name, overrides=overrides, ports=ports, detach=detach, progress=told)
+            lab = start(backend, name=name, overrides=overrides, ports=ports, detach=detach, data=data, progress=told)
         with lab:
             _introduce(lab, detach=detach, as_json=as_json)
             if not detach:

@@ -22,7 +22,7 @@ class StartRequest:
 
     ``ports`` is "default" (3000, 8001 to 8005) or "free"; with ``detach`` the lab outlives its starter; ``prometheus``
     is whether a server found on the PATH is started, too; ``programs`` are paths of stores ("postgres", "valkey") to be
-    used in place of the installed wheels.
+    used in place of the installed wheels; ``data`` is a directory in which PostgreSQL's data outlive the lab.
     """
 
     name: str
@@ -31,6 +31,7 @@ class StartRequest:
     detach: bool = False
     prometheus: bool = True
     programs: Mapping[str, Path] = field(default_factory=dict)
+    data: Path | None = None
 
 
 class Handle(Protocol):

@@ -146,7 +146,8 @@ class EmbeddedBackend:
         directory, lock = create(request.name)
         try:
             programs = {name: str(path) for name, path in request.programs.items()}
-            directory.write_spec({**asdict(request), "programs": programs, "began": began})
+            data = str(request.data.absolute()) if request.data else None
+            directory.write_spec({**asdict(request), "programs": programs, "data": data, "began": began})
             handle = OwnHandle(directory, lock)
         except BaseException:
             directory.remove()

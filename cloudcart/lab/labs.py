@@ -26,6 +26,7 @@ def start(
     detach: bool = False,
     prometheus: bool = True,
     programs: Mapping[str, Path] | None = None,
+    data: Path | None = None,
     progress: Progress | None = None,
 ) -> Lab:
     """Start a shop and return when every service is ready; it ends with this process, however that ends.
@@ -39,6 +40,7 @@ def start(
         prometheus: start a Prometheus server, too, where there is a ``prometheus`` program on the PATH.
         programs: paths of stores to use in place of the installed wheels: "postgres" is an installation (the folder
             that has ``bin``), "valkey" a server program.
+        data: a directory in which PostgreSQL's data, and who can log in, outlive the shop; a reset empties them, too.
         progress: told about each phase when it is done.
 
     Raises:
@@ -57,6 +59,7 @@ def start(
         detach=detach,
         prometheus=prometheus,
         programs=dict(programs or {}),
+        data=data,
     )
     handle = kind().start(request, progress or _silent)
     try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloudcart.exceptions import LabError, UsageError
 from cloudcart.lab.directory import LabDirectory
+from cloudcart.lab.kept_data import KeptData
 from cloudcart.lab.process import log_tail
 from cloudcart.lab.progress import Reporter
 from cloudcart.lab.services import Services
@@ -44,7 +45,8 @@ class Shop:
         self._spec = spec
         self._report = report
         paths = {store: Path(path) for store, path in spec.get("programs", {}).items()}
-        self.stores = EmbeddedStores(directory, **paths)
+        self._kept = KeptData(Path(spec["data"])) if spec.get("data") else None
+        self.stores = EmbeddedStores(directory, **paths, kept=self._kept.postgres if self._kept else None)
         self._ports: dict[str, socket.socket] = {}
         self._prometheus: Prometheus | None = None
         self.services = Services(())
@@ -147,7 +149,10 @@ class Shop:
             from cloudcart.lab import ports, wiring
             from cloudcart.settings import SERVICES
 
-            self.settings = wiring.lab_settings(self._spec["overrides"])
+            overrides = self._spec["overrides"]
+            self.settings = wiring.lab_settings(self._kept.settle(overrides) if self._kept else overrides)
+            if self._kept:
+                self._kept.note(self.settings)
             default = self._spec["ports"] == "default"
             for service, port in SERVICES.items():
                 self._ports[service] = ports.hold(port if default else 0)
