@@ -13,6 +13,7 @@ from cloudcart.events import UserCreated
 from cloudcart.exceptions import RefusedError
 from cloudcart.services.answers import Page
 from cloudcart.services.service import trace_id
+from cloudcart.services.totals import Totals
 from cloudcart.services.users.models import Credentials, NewUser, Profile
 from cloudcart.services.users.passwords import Passwords
 from cloudcart.services.users.throttle import LoginThrottle
@@ -38,8 +39,8 @@ _EMAIL_TAKEN: Final = "SELECT id FROM users WHERE lower(email) = lower(%s) AND i
 _BY_ID: Final = "SELECT * FROM users WHERE id = %s"
 _BY_USERNAME: Final = "SELECT * FROM users WHERE username = %s"
 _BY_EMAIL: Final = "SELECT * FROM users WHERE lower(email) = lower(%s)"
-_LIST: Final = "SELECT *, count(*) OVER () AS total FROM users ORDER BY id LIMIT %s OFFSET %s"
-_COUNT: Final = "SELECT count(*) AS total FROM users"
+_LIST: Final = "SELECT * FROM users ORDER BY id LIMIT %s OFFSET %s"
+_COUNT: Final = "SELECT count(*) AS total FROM (SELECT FROM users LIMIT %s) AS counted"
 _DELETE: Final = "DELETE FROM users WHERE id = %s"
 _EMPTY: Final = "TRUNCATE users, outbox RESTART IDENTITY"
 _WRONG: Final = "the user name or the password is wrong"
@@ -68,6 +69,7 @@ class Accounts:
         self._outbox = outbox
         self._passwords = passwords
         self._throttle = throttle
+        self._totals = Totals()
         self._seed = seed
 
     async def create(self, new: NewUser) -> Row:
@@ -105,11 +107,15 @@ class Accounts:
             return _found(await session.row(_BY_ID, (user_id,)))
 
     async def page(self, page: Page) -> tuple[list[Row], int]:
-        """Return one page of all users, oldest first, and how many there are."""
+        """Return one page of all users, oldest first, and how many there are (``services.totals``)."""
         async with self._database.session() as session:
             rows = await session.rows(_LIST, page)
-            counted = rows[0] if rows else await session.row(_COUNT)
-        return rows, counted["total"] if counted else 0
+
+            async def count(most: int) -> int:
+                row = await session.row(_COUNT, (most,))
+                return row["total"] if row else 0
+
+            return rows, await self._totals.of("users", count)
 
     async def update(self, user_id: int, profile: Profile) -> Row:
         """Change what ``profile`` has and return the user; 404, or 409 if the email is somebody else's."""
