@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 RESTARTS: Final = "CLOUDCART_RESTARTS"
 """Environment variable of a service: how often it has been started again."""
+DEPLOYMENTS: Final = "CLOUDCART_DEPLOYMENTS"
+"""Environment variable of a service: how often it has been started on purpose, with whatever settings."""
 
 _KEEP_ALIVE: Final = 75  # seconds an idle connection is kept; longer than clients keep theirs
 _GRACE: Final = 2  # seconds that requests have to end when the process is asked to
@@ -37,6 +39,7 @@ class ServiceProcess(NamedTuple):
     port: int
     log: Path
     restarts: int = 0
+    deployments: int = 1
 
 
 def import_server() -> None:
@@ -133,6 +136,7 @@ def _serve(spec: ServiceProcess) -> None:
     from cloudcart.services.server import OneWriteProtocol
     from cloudcart.telemetry.logs import configure_logging
 
+    os.environ[DEPLOYMENTS] = str(spec.deployments)
     configure_logging(spec.service, spec.settings.log_level)
     config = uvicorn.Config(
         create_service(spec.service, spec.settings),

@@ -129,7 +129,8 @@ class Services:
             UsageError: no such service or setting; nothing happened.
         """
         service = self._service(name)
-        service.spec = service.spec._replace(settings=service.spec.settings.with_overrides(overrides))
+        settings = service.spec.settings.with_overrides(overrides)
+        service.spec = service.spec._replace(settings=settings, deployments=service.spec.deployments + 1)
         service.pause = 0.0
         service.holds.clear()
         if service.pid is not None:

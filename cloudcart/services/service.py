@@ -60,7 +60,7 @@ class Service:
         self.database = Database(
             stores.database.get_secret_value(), stores.pool_size, self.telemetry, faults=self.faults
         )
-        self.publisher = Publisher(stores.kafka, name, faults=self.faults)
+        self.publisher = Publisher(stores.kafka, name, faults=self.faults, telemetry=self.telemetry)
         self.tokens = ServiceTokens(settings.auth, name, self.faults.surroundings.time)
         self.http = HttpClient(faults=self.faults, peers={base: name for name, base in settings.urls if base})
         self._ready = asyncio.Event()

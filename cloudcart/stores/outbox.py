@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 from sqlalchemy import BigInteger, Column, DateTime, Identity, MetaData, Table, Text, Uuid, text
 
 from cloudcart.events import Event, encode
@@ -73,8 +73,8 @@ class Outbox:
 
     Args:
         database: the service's own; it has the table.
-        publisher: where events go.
-        telemetry: where they are counted.
+        publisher: where events go, and are counted.
+        telemetry: where it is shown how many wait.
     """
 
     def __init__(self, database: Database, publisher: Publisher, telemetry: Telemetry) -> None:
@@ -82,9 +82,6 @@ class Outbox:
         self._publisher = publisher
         self._work = asyncio.Event()
         registry = telemetry.registry
-        self._published = Counter(
-            "kafka_events_published_total", "Events that Kafka has confirmed.", ["topic"], registry=registry
-        )
         self._pending = Gauge("outbox_pending", "Events committed and not yet published.", registry=registry)
         self._oldest = Gauge("outbox_oldest_age_seconds", "Age of the oldest of them.", registry=registry)
 
@@ -157,8 +154,6 @@ class Outbox:
         outcomes = await self._publisher.publish(messages)
         done = [row for row, confirmed in zip(wave, outcomes, strict=True) if confirmed]
         await session.run(_DONE, ([row["id"] for row in done],))
-        for row in done:
-            self._published.labels(row["topic"]).inc()
         if len(done) < len(wave):
             raise StoreError("Kafka did not confirm an event")
 

@@ -148,7 +148,9 @@ def test_events_wait_for_a_broker_that_is_not_there_at_first(
 
     async def main() -> None:
         late_port = free_port()
-        async with running(database_url, Publisher(f"127.0.0.1:{late_port}", "test"), telemetry) as outbox:
+        async with running(
+            database_url, Publisher(f"127.0.0.1:{late_port}", "test", telemetry=telemetry), telemetry
+        ) as outbox:
             async with outbox.unit_of_work() as work:
                 work.publish(UserCreated(service="test", user_id=1, username="u", email="e"))
             await eventually(lambda: has("outbox_pending", 1))

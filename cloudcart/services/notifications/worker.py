@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import prometheus_client
 import psycopg
 
 from cloudcart.events import Event, decode
@@ -22,7 +21,7 @@ from cloudcart.services.answers import Page
 from cloudcart.services.notifications.messages import details_of, sentence_for
 from cloudcart.services.notifications.models import Notification
 from cloudcart.services.notifications.stream import Listeners
-from cloudcart.stores.consumer import Record
+from cloudcart.stores.consumer import Record, consumed_counter
 from cloudcart.stores.database import Database, Row, Session
 from cloudcart.stores.inbox import MOVE_WATERMARK, admit
 from cloudcart.stores.publisher import Message, Publisher
@@ -61,9 +60,7 @@ class Worker:
         self._database = database
         self._publisher = publisher
         self._listeners = listeners
-        self._consumed = prometheus_client.Counter(
-            "kafka_events_consumed_total", "Events handled.", ["topic", "outcome"], registry=telemetry.registry
-        )
+        self._consumed = consumed_counter(telemetry)
         self._end_to_end = DurationHistogram(
             "event_end_to_end_seconds",
             "From an event's occurrence to its effect.",

@@ -34,7 +34,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     stock = Stock(outbox, settings.products.low_stock, service.telemetry)
     orders = OrdersClient(service)
     catalogue = Catalogue(service.database, outbox, stock, orders.open_orders)
-    events = OrderEvents(service.database, outbox, stock)
+    events = OrderEvents(service.database, outbox, stock, service.telemetry)
     consumer = EventConsumer(
         settings.stores.kafka,
         "products",
