@@ -136,6 +136,13 @@ class Notifications(_Section):
     batch: int = Field(100, ge=1, description="events handled in one transaction at most")
 
 
+class Release(_Section):
+    """What is wrong with a release of a service; a bad deploy sets it."""
+
+    failing: Share = Field(0.0, description="share of requests that this release answers with 500, as by a bug")
+    seed: int = Field(0, ge=0, description="chooses which requests those are")
+
+
 class Settings(BaseSettings):
     """The whole tree; immutable."""
 
@@ -158,6 +165,7 @@ class Settings(BaseSettings):
     products: Products = Products()
     orders: Orders = Orders()
     notifications: Notifications = Notifications()
+    release: Release = Release()
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Self:
         """Return a copy with dotted settings replaced, as ``{"gateway.rate_limit": "off"}``.

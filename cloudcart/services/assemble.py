@@ -29,6 +29,7 @@ from cloudcart.services.layers import (
     RequestContextLayer,
     TrafficLayer,
 )
+from cloudcart.services.release import FailingRelease
 from cloudcart.services.security import ServiceTokens
 from cloudcart.settings import ServiceName, Settings
 from cloudcart.telemetry.logs import AccessLog
@@ -76,6 +77,8 @@ def assemble(
         BodyLimitLayer,
         partial(OperationsLayer, telemetry=telemetry, checks=checks or {}, surroundings=faults.surroundings),
     ]
+    if settings.release.failing:
+        outermost_first.append(partial(FailingRelease, release=settings.release))
     for layer in reversed(outermost_first):
         app = layer(app)
     return app
