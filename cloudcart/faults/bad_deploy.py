@@ -8,7 +8,7 @@ import hashlib
 from pydantic import Field
 
 from cloudcart.faults.base import Fault, Process
-from cloudcart.faults.contract import FAILED_LOOKS, Contract
+from cloudcart.faults.contract import SERVER_ERRORS, Contract
 from cloudcart.faults.pause import RENEWED_EVERY
 from cloudcart.units import Share
 
@@ -27,7 +27,7 @@ class BadDeploy(Fault):
     contract = Contract(
         "errors",
         "error ratio grows by the share, from the moment at which the deployments of the service grow by one",
-        quantity=FAILED_LOOKS,
+        quantity=SERVER_ERRORS,
         at_least=0.25,
         shows_within=5.0,
         clears_within=5.0,

@@ -34,12 +34,11 @@ class Quantity:
 
 TIME_OF_LOOKS: Final = Quantity("median time of GET /products/1", "s")
 FAILED_LOOKS: Final = Quantity("share of GET /products/1 that fails", "share")
+SERVER_ERRORS: Final = Quantity("share of GET /products/1 that is answered with 500", "share")
 REFUSED_READINESS: Final = Quantity("share of GET /ready of products that is refused", "share")
 REFUSED_TOKENS: Final = Quantity("share of good tokens that orders refuses", "share")
-TIME_OF_LOG_INS: Final = Quantity("median time of POST /auth/login", "s")
-CHECKED_GUESSES: Final = Quantity(
-    "share of wrong log-ins, after too many of them, that are not refused at once", "share"
-)
+TIME_OF_LOG_INS: Final = Quantity("time of POST /auth/login, refused after too many wrong ones", "s")
+CHECKED_GUESSES: Final = Quantity("share of POST /auth/login let in again after too many wrong ones", "share")
 CPU: Final = Quantity("processor time of the products process", "cores")
 MEMORY: Final = Quantity("growth of the memory of the products process", "bytes")
 OPEN_FILES: Final = Quantity("growth of the open files of the products process", "files")

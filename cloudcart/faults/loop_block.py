@@ -23,7 +23,7 @@ class LoopBlock(Fault):
         quantity=STALL,
         at_least=0.1,
         shows_within=2.0,
-        clears_within=1.0,
+        clears_within=2.0,
         example={"target": "products", "block": "250ms", "every": "400ms"},
     )
 

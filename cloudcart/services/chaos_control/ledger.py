@@ -29,6 +29,7 @@ _REPORT_EVERY: Final = 1.0  # seconds of hits that one event sums up
 _SPARE: Final = 1.0  # seconds beyond one long poll after which a process counts as gone
 _MOST_ACTIVE: Final = 500
 _REMEMBERED: Final = 1000
+_COUNTED: Final = 200  # faults whose hits are told as a metric
 
 State = Literal["active", "healed", "expired"]
 
@@ -198,6 +199,12 @@ class Ledger:
     def connected(self) -> Iterator[Poller]:
         """Yield the processes that poll now."""
         return self._pollers.live()
+
+    def hits_on_links(self) -> Iterator[tuple[str, str, int]]:
+        """Yield id, kind and hits of each of the last faults of links, whose process has no metrics of its own."""
+        for entry in list(self._all.values())[-_COUNTED:]:
+            if entry.fault.place == "link":
+                yield entry.id, entry.fault.kind, entry.injected
 
     def targets(self, entry: Injected) -> tuple[list[str], list[str]]:
         """Return which live targets have taken over the present state of a fault, and which have not yet."""

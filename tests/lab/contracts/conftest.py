@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from cloudcart.events import ChaosCleared
 from cloudcart.faults import contract
 from cloudcart.faults.contract import Quantity
 from cloudcart.lab import Lab, start
@@ -22,30 +24,47 @@ from cloudcart.lab import Lab, start
 Read = Callable[[], float]
 """Reads a quantity, once."""
 
-_LOOKS: Final = 10  # requests of one reading
-_AT_ONCE: Final = 5
+_LOOKS: Final = 10  # requests of one reading, at once
 _PATIENCE: Final = 0.5  # seconds; who is not answered by then has seen a failure
 _HANDLED: Final = 0.4  # seconds in which a healthy worker has handled an event; it gathers for 40 ms
 _LATEST: Final = 3.0  # seconds after which an event under a delay has arrived
+_START: Final = 5.0  # seconds that the start of a service takes at most
 _WINDOW: Final = 0.6  # seconds in which a blocked event loop shows
 _STATISTICS: Final = 1.5  # seconds by which PostgreSQL's statistics may be late
 
 
+@dataclass(frozen=True)
+class Look:
+    """One request for a product; ``status`` 0: there was no answer."""
+
+    seconds: float
+    status: int
+    failed: bool
+    marks: str = ""
+
+
 class Shop:
-    """A lab, and how to read each quantity of it."""
+    """A lab, and how to read each quantity of it.
+
+    Attributes:
+        looks: every request for a product so far.
+    """
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self._http = httpx.Client(trust_env=False, timeout=8.0, limits=httpx.Limits(max_keepalive_connections=0))
-        self._threads = ThreadPoolExecutor(_AT_ONCE)
+        self._threads = ThreadPoolExecutor(_LOOKS)
         self._numbers = itertools.count()
+        self._tap = lab.tap_events()
+        self.looks: list[Look] = []
         self._preparations: dict[Quantity, Callable[[], Read]] = {
-            contract.TIME_OF_LOOKS: lambda: lambda: statistics.median(s for s, _ in self._look(_AT_ONCE)),
-            contract.FAILED_LOOKS: lambda: lambda: statistics.mean(failed for _, failed in self._look(_LOOKS)),
+            contract.TIME_OF_LOOKS: lambda: lambda: statistics.median(look.seconds for look in self._look(5)),
+            contract.FAILED_LOOKS: lambda: lambda: statistics.mean(look.failed for look in self._look()),
+            contract.SERVER_ERRORS: lambda: self._server_errors,
             contract.REFUSED_READINESS: lambda: lambda: float(self._get("products", "/ready").status_code == 503),
             contract.REFUSED_TOKENS: self._refused_tokens,
-            contract.TIME_OF_LOG_INS: lambda: lambda: statistics.median(self._guess()[0] for _ in range(3)),
-            contract.CHECKED_GUESSES: self._checked_guesses,
+            contract.TIME_OF_LOG_INS: lambda: self._guessing(lambda: self._guess()[0]),
+            contract.CHECKED_GUESSES: lambda: self._guessing(lambda: statistics.mean(self._guess()[1] for _ in "123")),
             contract.CPU: lambda: lambda: self._products().cpu_percent(0.3) / 100,
             contract.MEMORY: lambda: self._growth(lambda process: process.memory_info().rss),
             contract.OPEN_FILES: lambda: self._growth(lambda process: process.num_fds()),
@@ -76,29 +95,54 @@ class Shop:
 
     def counted_hits(self, fault_id: str) -> float:
         """Return what the metrics of all processes say about one fault."""
-        return sum(self.metric(name, "chaos_faults_injected_total", fault_id=fault_id) for name in self.lab.service_urls)
+        return sum(
+            self.metric(name, "chaos_faults_injected_total", fault_id=fault_id) for name in self.lab.service_urls
+        )
+
+    def published_hits(self, fault_id: str) -> int:
+        """Return what the events say about one fault that has ended, once they have arrived."""
+        until(lambda: self._cleared(fault_id), 10.0)
+        (cleared,) = self._cleared(fault_id)
+        hits = sum(event.count for event in self._tap.events("chaos.injected") if event.fault_id == fault_id)
+        assert cleared.injected_count == hits
+        return hits
+
+    def _cleared(self, fault_id: str) -> list[ChaosCleared]:
+        return [event for event in self._tap.events("chaos.cleared") if event.fault_id == fault_id]
 
     def close(self) -> None:
         """Let go of threads and connections."""
+        self._tap.close()
         self._threads.shutdown()
         self._http.close()
 
     def _get(self, service: str, path: str, **headers: str) -> httpx.Response:
         return self._http.get(self.lab.urls[service] + path, headers=headers)
 
-    def _look(self, count: int) -> list[tuple[float, bool]]:
-        """Look at a product so many times; return how long each took and whether it failed."""
-        return list(self._threads.map(self._look_once, [next(self._numbers) for _ in range(count)]))
+    def _look(self, count: int = _LOOKS) -> list[Look]:
+        """Look at a product so many times at once."""
+        looks = list(self._threads.map(self._look_once, [next(self._numbers) for _ in range(count)]))
+        self.looks.extend(looks)
+        return looks
 
-    def _look_once(self, number: int) -> tuple[float, bool]:
+    def _look_once(self, number: int) -> Look:
         begun = time.monotonic()
         headers = {"x-cloudcart-request-key": f"contract/{number}/1"}  # so that the seed alone says which are hit
         try:
             answer = self._http.get(f"{self.lab.urls['products']}/products/1", headers=headers, timeout=_PATIENCE)
-            failed = answer.status_code >= 400 or not answer.json()
-        except (httpx.TransportError, ValueError):
-            failed = True
-        return time.monotonic() - begun, failed
+        except httpx.TransportError:
+            return Look(time.monotonic() - begun, 0, failed=True)
+        marks = answer.headers.get("x-cloudcart-fault", "")
+        failed = answer.status_code >= 400 or not is_json(answer)
+        return Look(time.monotonic() - begun, answer.status_code, failed=failed, marks=marks)
+
+    def _server_errors(self) -> float:
+        """Look until each look is answered, which takes a moment while the service is started."""
+        end = time.monotonic() + _START
+        looks = self._look()
+        while not all(look.status for look in looks) and time.monotonic() < end:
+            looks = self._look()
+        return statistics.mean(look.status == 500 for look in looks)
 
     def _refused_tokens(self) -> Read:
         bearer = f"Bearer {self.lab.token('demo')}"
@@ -110,9 +154,9 @@ class Shop:
         answer = self._http.post(f"{self.lab.urls['users']}/auth/login", json=login)
         return answer.elapsed.total_seconds(), answer.status_code != 429
 
-    def _checked_guesses(self) -> Read:
+    def _guessing(self, read: Read) -> Read:
         until(lambda: not self._guess()[1], 10.0)
-        return lambda: statistics.mean(self._guess()[1] for _ in range(3))
+        return read
 
     def _products(self) -> psutil.Process:
         return psutil.Process(self.lab.pids["products"])
@@ -133,7 +177,7 @@ class Shop:
 
     def _killed_in_a_moment(self) -> float:
         before = self._killed_sessions()
-        self._look(_AT_ONCE)
+        self._look()
         return wait_for_more(self._killed_sessions, before, _STATISTICS) - before
 
     def _killed_sessions(self) -> float:
@@ -179,6 +223,14 @@ class Shop:
         self.register()
         wait_for_more(lambda: self.outcome("handled"), handled, _LATEST)
         return wait_for_more(lambda: self.outcome(outcome), before, _HANDLED) - before
+
+
+def is_json(answer: httpx.Response) -> bool:
+    """Return whether an answer can be read."""
+    try:
+        return bool(answer.json())
+    except ValueError:
+        return False
 
 
 def wait_for_more(read: Read, before: float, patience: float) -> float:
