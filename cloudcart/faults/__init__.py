@@ -100,7 +100,6 @@ __all__ = [
     "SlowConsumer",
     "Target",
     "Timeout",
-    "catalogue",
     "parse_fault",
 ]
 
@@ -153,18 +152,3 @@ def parse_fault(document: Mapping[str, object], *, services: Collection[str] | N
     Its target must be a service of the shop, unless ``services`` names others, or is None for any application.
     """
     return base.parse_fault(document, FAULTS, services)
-
-
-def catalogue() -> list[dict[str, object]]:
-    """Return every kind with its parameters (JSON Schema), what it acts on, what it needs, and its contract."""
-    return [
-        {
-            "kind": name,
-            "acts_on": kind.place,
-            "description": (kind.__doc__ or "").strip().splitlines()[0],
-            "parameters": kind.model_json_schema(),
-            "needs": kind.needs,
-            "contract": kind.contract.document(),
-        }
-        for name, kind in sorted(FAULTS.items())
-    ]

@@ -14,7 +14,7 @@ from typing import Final
 from cloudcart.units import format_duration
 
 _FORMATS: Final[Mapping[str, Callable[[float], str]]] = {
-    "s": format_duration,
+    "s": lambda value: format_duration(round(value, 3)),
     "share": lambda value: f"{round(100 * value, 1):g}%",
     "bytes": lambda value: f"{value / 2**20:.3g}MiB",
 }
@@ -29,7 +29,9 @@ class Quantity:
 
     def format(self, value: float) -> str:
         """Return text for an amount of it, as ``40ms`` or ``25%``."""
-        return _FORMATS[self.unit](value) if self.unit in _FORMATS else f"{value:.3g} {self.unit}"
+        if self.unit in _FORMATS:
+            return _FORMATS[self.unit](value)
+        return f"{value:.3g} {self.unit.removesuffix('s') if value == 1 else self.unit}"
 
 
 TIME_OF_LOOKS: Final = Quantity("median time of GET /products/1", "s")

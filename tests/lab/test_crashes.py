@@ -183,6 +183,7 @@ def test_when_who_injected_is_killed_everything_ends_with_its_time_to_live(lab: 
 
 
 def test_faults_come_and_go_while_every_store_is_gone(lab: Lab) -> None:
+    admin = {"authorization": f"Bearer {lab.token()}"}
     lab.control("kill", service="valkey")
     for store in ("broker", "postgres"):
         lab.control("pause", service=store)
@@ -192,6 +193,10 @@ def test_faults_come_and_go_while_every_store_is_gone(lab: Lab) -> None:
         changed = lab.chaos.change(fault["id"], {"status": 502})
         assert (changed["status"], get(lab, "products", "/products/1").status_code) == (502, 502)
         assert fault["id"] in [known["id"] for known in lab.chaos.faults() if known["state"] == "active"]
+        through_gateway = httpx.get(
+            f"{lab.urls['gateway']}/api/chaos/faults", headers=admin, trust_env=False, timeout=5
+        )
+        assert fault["id"] in through_gateway.text
         healed = lab.chaos.heal(fault["id"])
         assert (healed["state"], healed["injected"], healed["waiting_for"]) == ("healed", 2, [])
     finally:
