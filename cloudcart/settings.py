@@ -160,6 +160,13 @@ class Traffic(_Section):
     seed: int = Field(0, description="decides when visitors come and what they do")
 
 
+class Release(_Section):
+    """What is wrong with a release of a service; a bad deploy sets it."""
+
+    failing: Share = Field(0.0, description="share of requests that this release answers with 500, as by a bug")
+    seed: int = Field(0, ge=0, description="chooses which requests those are")
+
+
 class Settings(BaseSettings):
     """The whole tree; immutable."""
 
@@ -183,6 +190,7 @@ class Settings(BaseSettings):
     orders: Orders = Orders()
     notifications: Notifications = Notifications()
     traffic: Traffic = Traffic()
+    release: Release = Release()
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Self:
         """Return a copy with dotted settings replaced, as ``{"gateway.rate_limit": "off"}``.

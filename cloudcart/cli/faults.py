@@ -24,7 +24,7 @@ def faults(kind: str | None, as_json: bool) -> None:
 
     KIND is a kind of fault, as 'latency'. The faults that act right now are shown by 'cloudcart status'.
     """
-    from cloudcart.faults import catalogue
+    from cloudcart.faults.catalogue import catalogue
 
     entries = [entry for entry in catalogue() if kind in (None, entry["kind"])]
     if not entries:
@@ -35,7 +35,7 @@ def faults(kind: str | None, as_json: bool) -> None:
     elif kind is None:
         _show_kinds(entries)
     else:
-        _show_kind(entries[0])
+        _show_kind(kind)
 
 
 def _show_kinds(entries: Iterable[Mapping[str, Any]]) -> None:
@@ -46,77 +46,20 @@ def _show_kinds(entries: Iterable[Mapping[str, Any]]) -> None:
     show(table, "\nParameters of one: cloudcart faults latency")
 
 
-def _show_kind(entry: Mapping[str, Any]) -> None:
-    from cloudcart.faults import Fault
+def _show_kind(name: str) -> None:
+    from cloudcart.faults import FAULTS
+    from cloudcart.faults.catalogue import describe, example, parameters, promise
 
-    schema = entry["parameters"]
-    shared = set(Fault.model_fields)
-    table = plain_table("parameter", "default", "what it does")
-    for name, field in sorted(schema["properties"].items(), key=lambda item: item[0] in shared):
-        default = "required" if name in schema.get("required", ()) else _default(field)
-        table.add_row(name, default, escape(field.get("description", "")))
-    contract = entry["contract"]
-    target = _TARGETS.get(entry["kind"]) or _TARGETS.get(entry["acts_on"], "products")
+    kind = FAULTS[name]
+    table = plain_table("parameter", "default", "unit", "what it does")
+    for parameter in parameters(kind):
+        table.add_row(*map(escape, parameter))
     show(
-        f"[bold]{entry['kind']}[/bold]: {escape(str(entry['description']))}\n",
+        f"[bold]{name}[/bold]: {escape(describe(kind))}\n",
         table,
-        f"\nWhat to expect: {escape(contract['change'])}; "
-        f"shows within {contract['shows_within']:g}s, clears within {contract['clears_within']:g}s of the heal.",
-        f"Example: cloudcart inject {entry['kind']} --target {target}{_EXAMPLES.get(entry['kind'], '')} --ttl 30s",
+        f"\nWhat to expect: {escape(promise(kind))}",
+        f"Example: {escape(example(kind))}",
     )
-
-
-_TARGETS: Mapping[str, str] = {
-    "link": "'products->postgres'",  # quoted: a shell takes the arrow for a redirection
-    "broker_kill": "kafka",
-    "broker_pause": "kafka",
-    "consumer_pause": "notifications",
-    "duplicate": "kafka:order.created",
-    "poison_message": "kafka:order.created",
-    "publish_delay": "orders",
-    "publish_fail": "orders",
-    "redis_flush": "redis",
-    "redis_slow": "users",
-    "slow_consumer": "notifications",
-}
-"""Where the example is aimed, other than at products."""
-
-_EXAMPLES: Mapping[str, str] = {
-    "db_kill_connections": " --param every=1s",
-    "db_lock": " --param table=products",
-    "db_pool_drain": " --param share=75%",
-    "db_slow_query": " --param delay=200ms",
-    "poison_message": " --param first=1",
-    "publish_delay": " --param delay=500ms",
-    "redis_flush": " --param every=1s",
-    "redis_slow": " --param delay=100ms",
-    "slow_consumer": " --param delay=100ms",
-    "latency": " --param median=80ms --param p99=900ms --probability 0.3",
-    "error": " --param status=503 --probability 5%",
-    "timeout": " --param after=2s",
-    "reset": " --param after_bytes=20 --probability 5%",
-    "slow_body": " --param rate=500B",
-    "corrupt": " --param how=truncated --probability 5%",
-    "clock_skew": " --param by=-2h",
-    "cpu_burn": " --param cores=1",
-    "fd_leak": " --param rate=50",
-    "kill": " --param down=2s",
-    "loop_block": " --param block=200ms --param every=1s",
-    "memory_leak": " --param rate=10MiB",
-    "quota": " --param requests=20 --param per=1s",
-    "link_bandwidth": " --param rate=64KiB",
-    "link_latency": " --param latency=80ms --param jitter=10ms",
-}
-
-
-def _default(field: Mapping[str, Any]) -> str:
-    """Return a field's default as one would type it; its schema tells durations, which are text with a unit."""
-    from cloudcart.units import format_duration
-
-    value = field.get("default")
-    if value is None:
-        return "-"
-    return format_duration(value) if field.get("type") == "string" and isinstance(value, float) else str(value)
 
 
 @click.command()

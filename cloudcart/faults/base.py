@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cloudcart.exceptions import FaultError
+from cloudcart.faults.contract import Contract
 from cloudcart.faults.target import STORES, TargetText
 from cloudcart.units import Duration, Share
 
@@ -82,15 +82,11 @@ class Process(Protocol):
     async def kill(self, service: str) -> None:
         """Ask the supervisor to kill ``service``."""
 
+    async def deploy(self, service: str, settings: Mapping[str, object], *, release: str, seconds: float) -> None:
+        """Ask the supervisor to run ``service`` with other settings, as ``release``, for at most so many seconds.
 
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """What a fault must do to which signal, how soon it shows and how soon it clears (seconds)."""
-
-    signal: str
-    change: str
-    shows_within: float
-    clears_within: float
+        Asking again moves the end; with zero seconds the release before comes back now.
+        """
 
 
 class Fault(BaseModel):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import OUTBOX, Contract
 
 
 class BrokerKill(Fault):
@@ -15,4 +16,12 @@ class BrokerKill(Fault):
     carried_out_by = "chaos"
     on_whole_store = True
     needs = "a broker that keeps its messages on disk; the embedded lab's mock broker would lose them"
-    contract = Contract("outbox", "events stay in the outboxes until it is back", shows_within=2.0, clears_within=10.0)
+    contract = Contract(
+        "outbox",
+        "events stay in the outboxes until it is back",
+        quantity=OUTBOX,
+        at_least=1.0,
+        shows_within=2.0,
+        clears_within=10.0,
+        example={"target": "kafka"},
+    )

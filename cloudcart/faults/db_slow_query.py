@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import TIME_OF_LOOKS, Contract
 from cloudcart.faults.places import Store
 from cloudcart.units import Duration, format_duration
 
@@ -18,8 +19,11 @@ class DbSlowQuery(Fault):
     contract = Contract(
         "latency",
         "p50 grows by the delay for each statement of a request, and db_pool_in_use with it",
+        quantity=TIME_OF_LOOKS,
+        at_least=0.15,
         shows_within=1.0,
         clears_within=1.0,
+        example={"target": "products->postgres", "delay": "200ms"},
     )
 
     delay: Duration = Field(0.2, gt=0, description="how much longer each statement takes")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import END_TO_END, Contract
 from cloudcart.faults.places import Broker
 from cloudcart.units import Duration, format_duration
 
@@ -17,7 +18,13 @@ class PublishDelay(Fault):
     store = "kafka"
     side = "publish"
     contract = Contract(
-        "end-to-end", "event_end_to_end_seconds grows by the delay", shows_within=2.0, clears_within=2.0
+        "end-to-end",
+        "event_end_to_end_seconds grows by the delay",
+        quantity=END_TO_END,
+        at_least=0.5,
+        shows_within=2.0,
+        clears_within=2.0,
+        example={"target": "users", "delay": "700ms"},
     )
 
     delay: Duration = Field(0.5, gt=0, description="how much later each message is published")

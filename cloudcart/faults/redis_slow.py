@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import TIME_OF_LOG_INS, Contract
 from cloudcart.faults.places import Store
 from cloudcart.units import Duration, format_duration
 
@@ -22,8 +23,11 @@ class RedisSlow(Fault):
     contract = Contract(
         "latency",
         "requests that ask Redis take longer by the delay; redis_errors_total grows from 250 ms on",
+        quantity=TIME_OF_LOG_INS,
+        at_least=0.15,
         shows_within=1.0,
         clears_within=2.0,
+        example={"target": "users", "delay": "200ms"},
     )
 
     delay: Duration = Field(0.1, gt=0, description="how much longer each command takes")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import LAG, Contract
 from cloudcart.faults.places import Broker
 from cloudcart.units import Duration, format_duration
 
@@ -17,7 +18,13 @@ class SlowConsumer(Fault):
     store = "kafka"
     side = "consume"
     contract = Contract(
-        "lag", "consumer lag grows once messages come faster than one per delay", shows_within=3.0, clears_within=3.0
+        "lag",
+        "consumer lag grows once messages come faster than one per delay",
+        quantity=LAG,
+        at_least=1.0,
+        shows_within=3.0,
+        clears_within=3.0,
+        example={"target": "notifications", "delay": "1s"},
     )
 
     delay: Duration = Field(0.1, gt=0, description="how much longer each message takes")

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
@@ -27,12 +27,15 @@ RESTARTS: Final = "CLOUDCART_RESTARTS"
 DEPLOYMENTS: Final = "CLOUDCART_DEPLOYMENTS"
 """Environment variable of a service: how often it has been started on purpose, with whatever settings."""
 
+COMMIT: Final = "CLOUDCART_COMMIT"
+"""Environment variable of a service: what its release was made of."""
+
 _KEEP_ALIVE: Final = 75  # seconds an idle connection is kept; longer than clients keep theirs
 _GRACE: Final = 2  # seconds that requests have to end when the process is asked to
 
 
 class ServiceProcess(NamedTuple):
-    """What a service process is started with."""
+    """What a service process is started with. ``commit`` says what its release was made of, if that is known."""
 
     service: ServiceName
     settings: Settings
@@ -40,6 +43,13 @@ class ServiceProcess(NamedTuple):
     log: Path
     restarts: int = 0
     deployments: int = 1
+    commit: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the process says about itself in its metrics."""
+        counts = {RESTARTS: str(self.restarts), DEPLOYMENTS: str(self.deployments)}
+        return counts | ({COMMIT: self.commit} if self.commit else {})
 
 
 def import_server() -> None:
@@ -57,16 +67,18 @@ def import_server() -> None:
 
 def fork(spec: ServiceProcess) -> int:
     """Start the service in a forked process and return its pid. Must be called from a process with one thread."""
-    return fork_to(lambda: _serve(spec), spec.log, restarts=spec.restarts)
+    return fork_to(lambda: _serve(spec), spec.log, environment=spec.environment)
 
 
-def fork_to(serve: Callable[[], None], log: Path, *, restarts: int = 0, keep: Collection[int] = ()) -> int:
+def fork_to(
+    serve: Callable[[], None], log: Path, *, environment: Mapping[str, str] | None = None, keep: Collection[int] = ()
+) -> int:
     """Run ``serve`` in a forked process that ends with this one, and return its pid.
 
     Args:
         serve: what the process does; its return ends the process.
         log: gets what it prints.
-        restarts: how often it has been started again.
+        environment: variables that it has beyond those of this process.
         keep: descriptors that it needs; all others are closed.
     """
     parent = os.getpid()
@@ -74,7 +86,7 @@ def fork_to(serve: Callable[[], None], log: Path, *, restarts: int = 0, keep: Co
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        _become(serve, _Leaving(parent, log, restarts, frozenset(keep)))
+        _become(serve, _Leaving(parent, log, environment or {}, frozenset(keep)))
     return pid
 
 
@@ -83,7 +95,7 @@ class _Leaving(NamedTuple):
 
     parent: int
     log: Path
-    restarts: int
+    environment: Mapping[str, str]
     keep: frozenset[int]
 
 
@@ -121,7 +133,7 @@ def _leave_parent(leaving: _Leaving) -> None:
         if descriptor > 2 and descriptor not in leaving.keep:
             with suppress(OSError):  # the one that listed the others is closed already
                 os.close(descriptor)
-    os.environ[RESTARTS] = str(leaving.restarts)
+    os.environ.update(leaving.environment)
     gc.enable()
     gc.set_threshold(10_000)  # requests make garbage but hardly a cycle: the default looks for some every 50 requests
 
@@ -136,7 +148,6 @@ def _serve(spec: ServiceProcess) -> None:
     from cloudcart.services.server import OneWriteProtocol
     from cloudcart.telemetry.logs import configure_logging
 
-    os.environ[DEPLOYMENTS] = str(spec.deployments)
     configure_logging(spec.service, spec.settings.log_level)
     config = uvicorn.Config(
         create_service(spec.service, spec.settings),

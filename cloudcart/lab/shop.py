@@ -105,6 +105,10 @@ class Shop:
         else:
             self._services_with(name).hold(name, holder, pause=pause, seconds=seconds)
 
+    def deploy(self, name: str, holder: str, settings: Mapping[str, object], *, release: str, seconds: float) -> None:
+        """Run another release of a service for some time; see :meth:`Services.deploy`."""
+        self._services_with(name).deploy(name, holder, settings, release=release, seconds=seconds)
+
     @property
     def next_due(self) -> float | None:
         """The moment (monotonic) at which a service or a store needs something done, if any."""

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from cloudcart.cli.program import program
-from cloudcart.faults import FAULTS, catalogue
+from cloudcart.faults import FAULTS
+from cloudcart.faults.catalogue import catalogue
 
 
 def invoke(*arguments):

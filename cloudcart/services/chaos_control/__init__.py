@@ -73,7 +73,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type"],
     )
-    return assemble("chaos", app, settings, telemetry, faults, supervisor=ask)
+    return assemble("chaos", app, settings, telemetry, faults, supervisor=ask, reported=ledger.hits_on_links)
 
 
 async def _fault_refused(_request: Request, error: Exception) -> Response:

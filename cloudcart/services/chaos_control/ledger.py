@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -27,10 +27,13 @@ FINAL_COUNTS: Final = 1.0  # seconds that a heal waits for the last counts at mo
 _FRESH_COUNTS: Final = 0.1  # seconds that a look at one fault waits for counts at most
 _REPORT_EVERY: Final = 1.0  # seconds of hits that one event sums up
 _SPARE: Final = 1.0  # seconds beyond one long poll after which a process counts as gone
-_MOST_ACTIVE: Final = 500
+MOST_ACTIVE: Final = 500
 _REMEMBERED: Final = 1000
+_COUNTED: Final = 200  # faults whose hits are told as a metric
 
 State = Literal["active", "healed", "expired"]
+Checked = tuple[Fault, str | None]
+"""A fault that may be injected, and what the person who injects it should know."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,27 +107,28 @@ class Ledger:
             FaultError: the document makes no sense, or its target does not exist.
             RefusedError: 409, far too many faults are active.
         """
+        return (await self._begin([await self.check(document)]))[0]
+
+    async def inject_all(self, documents: Sequence[Mapping[str, object]]) -> list[Injected]:
+        """Make several faults active at the same moment, or none of them; raises as :meth:`inject`, naming which."""
+        return await self._begin(await self.check_all(documents))
+
+    async def check_all(self, documents: Sequence[Mapping[str, object]]) -> list[Checked]:
+        """Return what could be injected now; raises as :meth:`inject`, naming which cannot."""
+        checked = []
+        for place, document in enumerate(documents):
+            try:
+                checked.append(await self.check(document))
+            except FaultError as error:
+                raise FaultError(f"faults[{place}].{error}") from None
+        return checked
+
+    async def check(self, document: Mapping[str, object]) -> Checked:
+        """Return a fault that could be injected now, and what to know about it; raises as :meth:`inject`."""
         fault, warning = self._read(document)
-        if sum(1 for _ in self.active()) >= _MOST_ACTIVE:
-            raise RefusedError(409, f"{_MOST_ACTIVE} faults are active; heal some first")
         if self._admit is not None:
             await self._admit(fault)
-        twins = [i.ordinal for i in self.active() if (i.fault.identity, i.fault.seed) == (fault.identity, fault.seed)]
-        now = datetime.now(UTC)
-        entry = Injected(
-            id=f"{fault.kind}-{secrets.token_hex(4)}",
-            fault=fault,
-            ordinal=next(n for n in range(len(twins) + 1) if n not in twins),
-            created_at=now,
-            expires_at=now + timedelta(seconds=fault.ttl),
-            deadline=self._clock() + fault.ttl,
-            version=self._bump(),
-            warning=warning,
-        )
-        self._remember(entry)
-        self._news.send()
-        await self._taken_over(entry, TAKE_OVER)
-        return entry
+        return fault, warning
 
     async def change(self, fault_id: str, changes: Mapping[str, object]) -> Injected:
         """Change an active fault by a merge patch (RFC 7396); a changed ``ttl`` counts from now on.
@@ -141,13 +145,16 @@ class Ledger:
             if name in changes and changes[name] != document[name]:
                 raise FaultError(f"{name}: cannot be changed; heal this fault and inject another")
         merged = {name: value for name, value in {**document, **changes}.items() if value is not None}
-        entry.fault, entry.warning = self._read(merged)
+        fault, warning = await self.check(merged)
+        if entry.state != "active":  # it ended while that was looked into
+            raise RefusedError(409, f"fault {fault_id} has {entry.state}; inject a new one")
+        entry.fault, entry.warning = fault, warning
         if "ttl" in changes:
             entry.deadline = self._clock() + entry.fault.ttl
             entry.expires_at = datetime.now(UTC) + timedelta(seconds=entry.fault.ttl)
         entry.version = self._bump()
         self._news.send()
-        await self._taken_over(entry, TAKE_OVER)
+        await self._taken_over([entry])
         return entry
 
     async def heal(self, fault_id: str, reason: str = "healed") -> Injected:
@@ -198,6 +205,12 @@ class Ledger:
     def connected(self) -> Iterator[Poller]:
         """Yield the processes that poll now."""
         return self._pollers.live()
+
+    def hits_on_links(self) -> Iterator[tuple[str, str, int]]:
+        """Yield id, kind and hits of each of the last faults of links, whose process has no metrics of its own."""
+        for entry in list(self._all.values())[-_COUNTED:]:
+            if entry.fault.place == "link":
+                yield entry.id, entry.fault.kind, entry.injected
 
     def targets(self, entry: Injected) -> tuple[list[str], list[str]]:
         """Return which live targets have taken over the present state of a fault, and which have not yet."""
@@ -319,8 +332,34 @@ class Ledger:
         self.version += 1
         return self.version
 
-    async def _taken_over(self, entry: Injected, bound: float) -> None:
-        await self._pollers.until(lambda: self._lagging(entry), bound)
+    async def _begin(self, checked: Sequence[Checked]) -> list[Injected]:
+        """Let faults act from now on, all from the same version of the set."""
+        if sum(1 for _ in self.active()) + len(checked) > MOST_ACTIVE:
+            raise RefusedError(409, f"more than {MOST_ACTIVE} faults would be active; heal some first")
+        version = self._bump()
+        entries = [self._enter(fault, warning, version) for fault, warning in checked]
+        self._news.send()
+        await self._taken_over(entries)
+        return entries
+
+    def _enter(self, fault: Fault, warning: str | None, version: int) -> Injected:
+        twins = [i.ordinal for i in self.active() if (i.fault.identity, i.fault.seed) == (fault.identity, fault.seed)]
+        now = datetime.now(UTC)
+        entry = Injected(
+            id=f"{fault.kind}-{secrets.token_hex(4)}",
+            fault=fault,
+            ordinal=next(n for n in range(len(twins) + 1) if n not in twins),
+            created_at=now,
+            expires_at=now + timedelta(seconds=fault.ttl),
+            deadline=self._clock() + fault.ttl,
+            version=version,
+            warning=warning,
+        )
+        self._remember(entry)
+        return entry
+
+    async def _taken_over(self, entries: Sequence[Injected]) -> None:
+        await self._pollers.until(lambda: (p for entry in entries for p in self._lagging(entry)), TAKE_OVER)
 
     def _lagging(self, entry: Injected) -> Iterator[Poller]:
         return (p for p in self._pollers.live() if entry.aims_at(p) and p.version < entry.version)

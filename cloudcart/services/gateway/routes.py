@@ -66,6 +66,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "/api/chaos/inject/{kind}": _at("chaos", POST=ADMIN),
         "/api/chaos/enable": _at("chaos", POST=ADMIN),
         "/api/chaos/disable": _at("chaos", POST=ADMIN),
+        "/api/chaos/reset": _at("chaos", POST=ADMIN),
         "/api/chaos/test/{kind}": _at("chaos", GET=ADMIN),
         "/api/chaos/faults": _at("chaos", GET=ADMIN, POST=ADMIN, DELETE=ADMIN),
         "/api/chaos/faults/{id}": _at("chaos", GET=ADMIN, PATCH=ADMIN, DELETE=ADMIN),
