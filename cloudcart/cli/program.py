@@ -23,6 +23,7 @@ from cloudcart.cli.labs import down, logs, reset, status
 from cloudcart.cli.proxy import proxy
 from cloudcart.cli.report import report
 from cloudcart.cli.scenarios import list_, run
+from cloudcart.cli.schema import schema
 from cloudcart.cli.settings import settings
 from cloudcart.cli.up import up
 from cloudcart.exceptions import CloudCartError
@@ -38,7 +39,7 @@ Completion:  eval "$(_CLOUDCART_COMPLETE=bash_source cloudcart)"   (zsh_source, 
 _SECTIONS: Final = {
     "The lab": (up, down, status, logs, reset, settings, doctor),
     "Breaking it": (faults, inject, heal, proxy),
-    "Experiments": (demo, list_, run, report, check_invariants),
+    "Experiments": (demo, list_, run, report, check_invariants, schema),
 }
 
 
