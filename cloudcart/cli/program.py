@@ -18,6 +18,7 @@ from cloudcart import __version__
 from cloudcart.cli.demo import demo
 from cloudcart.cli.doctor import doctor
 from cloudcart.cli.faults import faults, heal, inject
+from cloudcart.cli.importing import import_
 from cloudcart.cli.invariants import check_invariants
 from cloudcart.cli.labs import down, logs, reset, status
 from cloudcart.cli.proxy import proxy
@@ -39,7 +40,7 @@ Completion:  eval "$(_CLOUDCART_COMPLETE=bash_source cloudcart)"   (zsh_source, 
 _SECTIONS: Final = {
     "The lab": (up, down, status, logs, reset, settings, doctor),
     "Breaking it": (faults, inject, heal, proxy),
-    "Experiments": (demo, list_, run, report, check_invariants, schema),
+    "Experiments": (demo, list_, run, report, check_invariants, import_, schema),
 }
 
 

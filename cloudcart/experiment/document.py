@@ -57,6 +57,9 @@ def read_fault(path: Path) -> Fault:
 
 
 def _experiment(document: Document) -> Experiment:
+    if "method" in document.values:
+        again = f"cloudcart import chaostoolkit {document.path.name} -o experiment.yaml"
+        raise document.error(f"this looks like an experiment of Chaos Toolkit; make one of ours of it with: {again}")
     known = Experiment.model_fields
     for name in document.values:
         if name not in known:
