@@ -30,7 +30,7 @@ def test_toxics_become_faults_of_links():
     imported = import_chaostoolkit(SAMPLES / "toxiproxy.json")
     assert schedule(imported) == [
         ("link_latency", "products->postgres", 6.0, 10.0),
-        ("link_reset", "products->redis", 10.0, 15.0),
+        ("link_reset", "users->redis", 10.0, 15.0),
     ]
     slow, lossy = (item.fault for item in imported.experiment.faults)
     assert (slow.latency, slow.jitter, slow.stream) == (pytest.approx(0.08), pytest.approx(0.02), "downstream")
@@ -71,6 +71,11 @@ def test_names_can_be_given():
     imported = import_chaostoolkit(SAMPLES / "toxiproxy.json", names=names, journey="checkout", rate=5)
     assert schedule(imported)[-1][:2] == ("link_down", "orders->postgres")
     assert (imported.experiment.load.journey, imported.experiment.load.rate) == ("checkout", 5)
+
+
+def test_a_link_that_the_shop_has_not_is_told_before_the_run():
+    imported = import_chaostoolkit(SAMPLES / "toxiproxy.json", names={"mysterious": "products->redis"})
+    assert lines(imported)["who-is-this"][1].startswith("products does not use Redis")
 
 
 def test_kubernetes_becomes_faults_of_services_and_links():

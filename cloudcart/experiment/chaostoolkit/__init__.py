@@ -21,7 +21,9 @@ from cloudcart.experiment.chaostoolkit.meanings import Begins, Ends, Meaning, Na
 from cloudcart.experiment.chaostoolkit.probes import of_hypothesis
 from cloudcart.experiment.experiment import Experiment, ScheduledFault
 from cloudcart.faults import Fault, parse_fault
+from cloudcart.lab.links import CALLS, WITH_REDIS
 from cloudcart.load import LoadProfile
+from cloudcart.settings import SERVICES
 from cloudcart.signals import Objective
 
 _WARMUP: Final = 2.0
@@ -184,6 +186,7 @@ class _Course:
     def _begin(self, activity: Activity, found: Begins) -> None:
         try:
             fault = parse_fault(found.document)
+            _require_link(fault)
         except FaultError as error:
             self._note(activity, "not mapped", f"{error}; write a fault of 'cloudcart faults'")
             return
@@ -199,6 +202,15 @@ class _Course:
 
     def _note(self, activity: Activity, outcome: Outcome, text: str) -> None:
         self.lines.append(Line(activity.name or activity.does, outcome, text))
+
+
+def _require_link(fault: Fault) -> None:
+    """Refuse a link that the shop does not have: the run would find out when the fault is due."""
+    service, peer = fault.target.service, fault.target.link
+    if fault.place == "link" and peer == "redis" and service not in WITH_REDIS:
+        raise FaultError(f"{service} does not use Redis")
+    if fault.place == "link" and peer in SERVICES and peer not in CALLS.get(service, ()):  # type: ignore[call-overload]
+        raise FaultError(f"{service} does not call {peer}")
 
 
 def heading(path: Path, imported: Imported) -> str:
