@@ -13,6 +13,7 @@ LAYERS = {
     # vocabulary
     "exceptions": set(),
     "units": {"exceptions"},
+    "documents": {"exceptions"},
     "settings": {"exceptions", "units"},
     "events": {"exceptions"},
     "asyncapi": {"events"},
@@ -40,7 +41,18 @@ LAYERS = {
     },
     # one function brings them together
     "report": {"exceptions", "units", "signals"},
-    "experiment": {"exceptions", "units", "settings", "events", "faults", "load", "signals", "lab", "report"},
+    "experiment": {
+        "exceptions",
+        "units",
+        "documents",
+        "settings",
+        "events",
+        "faults",
+        "load",
+        "signals",
+        "lab",
+        "report",
+    },
     # how people reach it
     "pytest_plugin": {"exceptions", "units", "settings", "faults", "chaos", "load", "signals", "lab", "experiment"},
     "cli": {

@@ -6,7 +6,8 @@ Not here: what a fault is (``cloudcart.faults``) and how it reaches a service (`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from cloudcart.cli.completion import kinds, offer, targets
 from cloudcart.cli.options import as_pairs, json_option, name_option
 from cloudcart.cli.output import emit_json, escape, note, plain_table, show
 from cloudcart.exceptions import FaultError
+
+if TYPE_CHECKING:
+    from cloudcart.faults import Fault
 
 
 @click.command()
@@ -63,10 +67,15 @@ def _show_kind(name: str) -> None:
 
 
 @click.command()
-@click.argument("kind", shell_complete=offer(kinds))
+@click.argument("kind", required=False, shell_complete=offer(kinds))
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The fault's document, in YAML, TOML or JSON, instead of the words.",
+)
 @click.option(
     "--target",
-    required=True,
     shell_complete=offer(targets),
     help="service, service:ROUTE, service->link or kafka:TOPIC.",
 )
@@ -81,8 +90,9 @@ def _show_kind(name: str) -> None:
 @name_option
 @json_option
 def inject(
-    kind: str,
-    target: str,
+    kind: str | None,
+    path: Path | None,
+    target: str | None,
     parameters: dict[str, str],
     probability: str | None,
     ttl: str | None,
@@ -98,12 +108,11 @@ def inject(
     \b
     cloudcart inject latency --target products --param median=80ms --param p99=900ms --probability 0.3
     cloudcart inject error --target 'products:/products/{id}' --param status=503 --ttl 30s
+    cloudcart inject --file fault.yaml
     """
     options = {"kind": kind, "target": target, "probability": probability, "ttl": ttl, "seed": seed}
-    document = _document(parameters, options)
-    from cloudcart.faults import parse_fault
-
-    fault = parse_fault(document)  # before a lab is asked for: what is wrong with the fault is wrong without one, too
+    # Before a lab is asked for: what is wrong with the fault is wrong without one, too.
+    fault = _fault(_document(parameters, options), path)
 
     from cloudcart.cli.lab_view import other_name
     from cloudcart.lab import attach
@@ -119,6 +128,21 @@ def inject(
         f"{active['id']}: {active['label']}, ends by itself after {format_duration(fault.ttl)}; "
         f"end it now: cloudcart heal {active['id']}{other_name(name)}"
     )
+
+
+def _fault(document: Mapping[str, object], path: Path | None) -> Fault:
+    if path is not None:
+        if document:
+            raise FaultError(f"{min(document)}: the fault is in {path.name}; write it there, or leave --file out")
+        from cloudcart.experiment import read_fault
+
+        return read_fault(path)
+    for name, word in (("kind", "the KIND of fault, as latency"), ("target", "--target, as products")):
+        if name not in document:
+            raise FaultError(f"{name}: give {word}, or a document with --file")
+    from cloudcart.faults import parse_fault
+
+    return parse_fault(document)
 
 
 def _document(parameters: Mapping[str, str], options: Mapping[str, object]) -> dict[str, object]:

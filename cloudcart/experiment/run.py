@@ -122,7 +122,7 @@ def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", wa
 def run_scenario(
     name: str,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     settings: Mapping[str, str] | None = None,
     folder: Path,
     lab_name: str | None = None,
@@ -131,8 +131,8 @@ def run_scenario(
     """Start a lab of its own, run a shipped or given scenario on it, end the lab, and return the run.
 
     Args:
-        name: a scenario's name or file.
-        seed: chooses which requests faults hit and what the load does.
+        name: a scenario's name or file, or an experiment's document.
+        seed: chooses which requests faults hit and what the load does; None: the document's, or 0.
         settings: settings of the shop, as ``{"gateway.retries": "off"}``; they win over the scenario's own.
         folder: where the run's own folder is made.
         lab_name: run on the lab of this name that is already up, instead of starting one.
@@ -144,7 +144,9 @@ def run_scenario(
         LoadError: the load generator could not run.
     """
     experiment = load_scenario(find_scenario(name), seed=seed, settings=settings)
-    command = f"cloudcart run {name} --seed {seed}" + "".join(f" --set {k}={v}" for k, v in (settings or {}).items())
+    command = f"cloudcart run {name} --seed {experiment.seed}" + "".join(
+        f" --set {k}={v}" for k, v in (settings or {}).items()
+    )
     require_writable(folder)  # before seconds are spent on a start
     watcher(Progress("start", 0.0, 0.0))
     with ExitStack() as opened:
