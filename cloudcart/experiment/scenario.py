@@ -75,6 +75,7 @@ def experiment_from_markers(
             abort_if=_objectives(found, "cloudcart_abort_if"),
             settings={**own_settings, **(settings or {})},
             seed=seed,
+            control=next((mark.kwargs.get("control", 0.0) for mark in found.get("cloudcart_load", ())), 0.0),
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -88,7 +89,8 @@ def experiment_from_markers(
 def _profile(mark: Mark, seed: int) -> LoadProfile:
     if len(mark.args) != 1:
         raise UsageError("cloudcart_load takes the journey's name first, as cloudcart_load('checkout', rate=40)")
-    return LoadProfile(**{"journey": mark.args[0], "seed": seed, **mark.kwargs})
+    profile = {name: value for name, value in mark.kwargs.items() if name != "control"}  # that is the experiment's
+    return LoadProfile(**{"journey": mark.args[0], "seed": seed, **profile})
 
 
 def _scheduled(mark: Mark) -> ScheduledFault:

@@ -6,12 +6,14 @@ hold, ``judge`` compares. Nothing here knows the shop, the load generator or the
 
 from __future__ import annotations
 
+from cloudcart.signals.difference import Difference, difference
 from cloudcart.signals.golden import SIGNALS, GoldenSignal, golden_signal
 from cloudcart.signals.judgement import Judgement, judge
 from cloudcart.signals.metric_source import MetricNames, MetricSource, PrometheusSource, ScrapeSource
 from cloudcart.signals.objective import Objective
 from cloudcart.signals.reading import Reading, Window
 from cloudcart.signals.recovery import SteadyState, time_to_recover
+from cloudcart.signals.repeats import NoiseFloor, difference_of_runs, noise_floor
 from cloudcart.signals.rows import RowsSource
 from cloudcart.signals.scrape import Scrape, ScrapeLog, Scraper
 from cloudcart.signals.signals import Signals
@@ -26,10 +28,12 @@ __all__ = [
     "SIGNALS",
     "TOLERANCE",
     "BurnAlert",
+    "Difference",
     "GoldenSignal",
     "Judgement",
     "MetricNames",
     "MetricSource",
+    "NoiseFloor",
     "Objective",
     "PrometheusSource",
     "Reading",
@@ -46,10 +50,13 @@ __all__ = [
     "Window",
     "binomial_interval",
     "clopper_pearson",
+    "difference",
+    "difference_of_runs",
     "disagreement",
     "golden_signal",
     "judge",
     "merge",
+    "noise_floor",
     "signal_rows",
     "signals_table",
     "time_to_recover",
