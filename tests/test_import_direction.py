@@ -42,7 +42,19 @@ LAYERS = {
     "report": {"exceptions", "units", "signals"},
     "experiment": {"exceptions", "units", "settings", "events", "faults", "load", "signals", "lab", "report"},
     # how people reach it
-    "pytest_plugin": {"exceptions", "units", "settings", "faults", "chaos", "load", "signals", "lab", "experiment"},
+    "pytest_plugin": {
+        "exceptions",
+        "units",
+        "settings",
+        "events",
+        "faults",
+        "chaos",
+        "load",
+        "signals",
+        "lab",
+        "experiment",
+        "report",
+    },
     "cli": {"exceptions", "units", "settings", "faults", "chaos", "load", "signals", "lab", "experiment", "report"},
     "__init__": {
         "chaos",

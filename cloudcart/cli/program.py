@@ -17,6 +17,7 @@ import click
 from cloudcart import __version__
 from cloudcart.cli.demo import demo
 from cloudcart.cli.doctor import doctor
+from cloudcart.cli.export import export
 from cloudcart.cli.faults import faults, heal, inject
 from cloudcart.cli.invariants import check_invariants
 from cloudcart.cli.labs import down, logs, reset, status
@@ -38,7 +39,7 @@ Completion:  eval "$(_CLOUDCART_COMPLETE=bash_source cloudcart)"   (zsh_source, 
 _SECTIONS: Final = {
     "The lab": (up, down, status, logs, reset, settings, doctor),
     "Breaking it": (faults, inject, heal, proxy),
-    "Experiments": (demo, list_, run, report, check_invariants),
+    "Experiments": (demo, list_, run, report, export, check_invariants),
 }
 
 

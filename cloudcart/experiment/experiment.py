@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cloudcart.exceptions import UsageError
 from cloudcart.faults import Fault, parse_fault
 from cloudcart.load import LoadProfile
-from cloudcart.signals import Objective, Window
+from cloudcart.signals import Objective, Window, golden_signal
 from cloudcart.units import Duration, Share
 
 TTL_MARGIN = 5.0
@@ -49,6 +49,7 @@ class Experiment(BaseModel):
     abort_if: tuple[Objective, ...] = Field((), description="broken over two seconds: heal at once and stop")
     settings: dict[str, str] = Field(default_factory=dict, description="settings of the shop that this is about")
     seed: int = Field(0, ge=0)
+    time_scale: float = Field(1.0, gt=0, description="how many times faster SLO periods and burn-rate windows run")
     control: Share = Field(0.0, lt=1, description="share of visits that no fault hits, to compare the others with")
     recovery_deadline: Duration = Field(10.0, description="how long to wait after the last heal for steady state")
 
@@ -95,6 +96,19 @@ class Experiment(BaseModel):
     def load_seconds(self) -> float:
         """How long the load lasts."""
         return self.load.duration if self.load else 0.0
+
+    def failing_fast(self) -> Self:
+        """Return it with every objective on requests as a guard rail while faults act, so that it ends at the first
+        that is clearly broken.
+        """
+        guards = (
+            objective
+            for objective in self.objectives
+            if objective.source == "client"
+            and golden_signal(objective.signal).of_requests
+            and objective.phase in (None, "fault")
+        )
+        return self.model_copy(update={"abort_if": (*self.abort_if, *guards)})
 
     def seeded(self, fault: Fault) -> Fault:
         """Return the fault as this run injects it: with a seed, its control arm, a TTL that outlives its schedule."""

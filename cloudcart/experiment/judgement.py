@@ -80,7 +80,9 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
     declared, or when the shop was not steady before the first fault.
     """
     with ExitStack() as opened:
-        readings = Readings(evidence.phases, evidence.sources(opened), evidence.recovery)
+        readings = Readings(
+            evidence.phases, evidence.sources(opened), evidence.recovery, evidence.experiment.time_scale
+        )
         judged = [judge(objective, readings.of(objective)) for objective in evidence.experiment.objectives]
         doubts = [*evidence.notes, *_doubts(evidence, readings)]
         seen = overview(readings, evidence.services)

@@ -6,9 +6,10 @@ Knows phases and sources; what a reading means is ``signals.judge``'s business. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from cloudcart.signals import Objective, Reading, Source, Window
+from cloudcart.signals import Objective, Reading, RowsSource, Slo, Source, Window, time_to_alert
 
 _OF_CLIENTS: Final = ("traffic", "errors", "throttled", "mean", "p50", "p95", "p99")
 _OF_SERVICES: Final = ("traffic", "errors", "p50", "p95", "p99", "cpu", "memory", "loop_lag", "pool", "lag")
@@ -23,11 +24,17 @@ class Readings:
         phases: as they were, in order of time.
         sources: by name.
         recovery: the time to recover, if anything was broken.
+        time_scale: how many times faster than real time burn-rate windows run.
     """
 
     def __init__(
-        self, phases: Sequence[Window], sources: Mapping[str, Source], recovery: Reading | None = None
+        self,
+        phases: Sequence[Window],
+        sources: Mapping[str, Source],
+        recovery: Reading | None = None,
+        time_scale: float = 1.0,
     ) -> None:
+        self._time_scale = time_scale
         self._recovery = recovery
         self._phases = {phase.name: phase for phase in phases}
         self._sources = sources
@@ -36,10 +43,33 @@ class Readings:
         """Return the reading that the objective asks for; without a value where there is none."""
         if objective.signal == "recovery":
             return self._recovery or _nothing(objective, self.whole(), "nothing was broken, so nothing recovered")
+        if objective.signal == "alert":
+            return self._alert(objective)
         window = self.window(objective)
         if window is None:
             return _nothing(objective, self.whole(), f"the run never reached the phase {objective.phase!r}")
+        if objective.signal == "burn":
+            return self._burn(objective, window)
         return self.read(objective.source, objective, window)
+
+    def _burn(self, objective: Objective, window: Window) -> Reading:
+        """Return the burn rate: the ratio of errors in units of the share that the budget allows."""
+        assert objective.slo is not None  # an objective on burn cannot be written without
+        errors = self.read(objective.source, replace(objective, signal="errors"), window)
+        budget = 1 - objective.slo
+        value, low, high = (
+            None if number is None else number / budget for number in (errors.value, errors.low, errors.high)
+        )
+        return replace(errors, signal="burn", unit="count", value=value, low=low, high=high)
+
+    def _alert(self, objective: Objective) -> Reading:
+        assert objective.slo is not None
+        whole = self.whole()
+        watched = Window(self._phases["fault"].start if "fault" in self._phases else whole.start, whole.end)
+        rows = self._sources["client"]
+        assert isinstance(rows, RowsSource)
+        slo = Slo(objective.slo, time_scale=self._time_scale)
+        return time_to_alert(rows, slo, watched, route=objective.route)
 
     def read(self, source: str, objective: Objective, window: Window) -> Reading:
         """Return the same signal from another source."""

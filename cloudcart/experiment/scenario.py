@@ -42,7 +42,13 @@ class Mark(Protocol):
 
 
 def experiment_from_markers(
-    name: str, claim: str, marks: Iterable[Mark], *, seed: int = 0, settings: Mapping[str, str] | None = None
+    name: str,
+    claim: str,
+    marks: Iterable[Mark],
+    *,
+    seed: int = 0,
+    settings: Mapping[str, str] | None = None,
+    time_scale: float = 1.0,
 ) -> Experiment:
     """Return the experiment that markers describe.
 
@@ -52,6 +58,7 @@ def experiment_from_markers(
         marks: the markers, in source order.
         seed: chooses which requests faults hit and what the load does.
         settings: settings given from outside, which win over ``cloudcart_settings``.
+        time_scale: how many times faster than real time SLO periods and burn-rate windows run.
 
     Raises:
         UsageError: a marker that makes no sense; the message names it.
@@ -75,6 +82,7 @@ def experiment_from_markers(
             abort_if=_objectives(found, "cloudcart_abort_if"),
             settings={**own_settings, **(settings or {})},
             seed=seed,
+            time_scale=time_scale,
             control=next((mark.kwargs.get("control", 0.0) for mark in found.get("cloudcart_load", ())), 0.0),
         )
     except ValidationError as error:

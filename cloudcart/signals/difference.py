@@ -38,10 +38,13 @@ class Difference:
     def shown(self) -> bool:
         """Whether a difference was shown: the interval does not hold zero.
 
-        Counts that are exact (traffic, lag) have no interval; their difference must exceed the sources' tolerance.
+        What is exact has no interval: traffic differs beyond the sources' tolerance, of saturation one run shows nothing.
         """
-        if self.value is not None and self.low == self.high:
-            return abs(self.value) > TOLERANCE * max(abs(self.before.value or 0.0), abs(self.after.value or 0.0))
+        if self.value is None or (self.low is None and self.high is None):
+            return False
+        if self.low == self.high:
+            larger = max(abs(self.before.value or 0.0), abs(self.after.value or 0.0))
+            return _more_is_better(self.before.signal) and abs(self.value) > TOLERANCE * larger
         return (self.low is not None and self.low > 0) or (self.high is not None and self.high < 0)
 
     @property
