@@ -54,7 +54,19 @@ LAYERS = {
         "report",
     },
     # how people reach it
-    "pytest_plugin": {"exceptions", "units", "settings", "faults", "chaos", "load", "signals", "lab", "experiment"},
+    "pytest_plugin": {
+        "exceptions",
+        "units",
+        "settings",
+        "events",
+        "faults",
+        "chaos",
+        "load",
+        "signals",
+        "lab",
+        "experiment",
+        "report",
+    },
     "cli": {
         "exceptions",
         "units",

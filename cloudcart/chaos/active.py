@@ -18,6 +18,7 @@ from cloudcart.chaos.inline import InlineFaults
 from cloudcart.chaos.matching import RouteIndex, Work
 from cloudcart.chaos.record import ActiveFault, Effects, Surroundings
 from cloudcart.faults import Fault
+from cloudcart.faults.control_arm import in_control_arm
 
 _KEPT: Final = 200  # ended faults whose counts are remembered, so that a late report or scrape still finds them
 
@@ -172,6 +173,8 @@ class ActiveFaults:
         """
         now = self._clock()
         if record.ended or now >= record.deadline or (record.leased and now >= self._lease_until):
+            return None
+        if record.fault.control and key and in_control_arm(key, record.fault.control):
             return None
         key = f"{key} {route}" if key else record.next_key(route)
         if not record.scheduled(now):

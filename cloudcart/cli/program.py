@@ -17,6 +17,7 @@ import click
 from cloudcart import __version__
 from cloudcart.cli.demo import demo
 from cloudcart.cli.doctor import doctor
+from cloudcart.cli.export import export
 from cloudcart.cli.faults import faults, heal, inject
 from cloudcart.cli.importing import import_
 from cloudcart.cli.invariants import check_invariants
@@ -41,7 +42,7 @@ Completion:  eval "$(_CLOUDCART_COMPLETE=bash_source cloudcart)"   (zsh_source, 
 _SECTIONS: Final = {
     "The lab": (up, down, status, logs, reset, migrate, settings, doctor),
     "Breaking it": (faults, inject, heal, proxy),
-    "Experiments": (demo, list_, run, report, check_invariants, import_, schema),
+    "Experiments": (demo, list_, run, report, export, check_invariants, import_, schema),
 }
 
 

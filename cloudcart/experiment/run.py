@@ -53,7 +53,9 @@ class Run:
     def explain(self) -> str:
         """One line per objective, invariant and note: what was read, what was asked, on how many samples."""
         lines = [f"{self.record['name']}: {self.verdict.upper()}: {self.record['claim']}"]
-        lines += [f"  {it['verdict']:<12} {it['objective']}: {it['reason']}" for it in self.record["objectives"]]
+        lines += [
+            f"  {it['verdict']:<12} {it['name'] or it['objective']}: {it['reason']}" for it in self.record["objectives"]
+        ]
         lines += [f"  {it['verdict']:<12} {it['name']}: {it['detail']}" for it in self.record["invariants"]]
         lines += [f"  note: {note}" for note in self.record["notes"]]
         return "\n".join([*lines, f"  seed {self.record['seed']}; report: {self.report}"])
@@ -154,13 +156,17 @@ def run_scenario(
             lab = opened.enter_context(start(overrides=experiment.lab_settings))
         else:
             lab = attach(lab_name)
-            _require_settings(lab, experiment)
+            require_settings(lab, experiment)
         return run(experiment, lab, folder=folder, command=command, watcher=watcher)
 
 
-def _require_settings(lab: Lab, experiment: Experiment) -> None:
-    """Refuse a lab that somebody started with other settings than the experiment is about."""
-    for name, value in experiment.settings.items():
+def require_settings(lab: Lab, experiment: Experiment) -> None:
+    """Refuse a lab that somebody started with other settings than the experiment is about.
+
+    Raises:
+        UsageError: the message says how to start one that fits.
+    """
+    for name, value in (experiment.lab_settings if experiment.load else experiment.settings).items():
         if lab.settings.with_overrides({name: value}) != lab.settings:
             again = f"cloudcart up --name {lab.name} --set {name}={value}"
             raise UsageError(

@@ -45,7 +45,13 @@ class Mark(Protocol):
 
 
 def experiment_from_markers(
-    name: str, claim: str, marks: Iterable[Mark], *, seed: int = 0, settings: Mapping[str, str] | None = None
+    name: str,
+    claim: str,
+    marks: Iterable[Mark],
+    *,
+    seed: int = 0,
+    settings: Mapping[str, str] | None = None,
+    time_scale: float = 1.0,
 ) -> Experiment:
     """Return the experiment that markers describe.
 
@@ -55,6 +61,7 @@ def experiment_from_markers(
         marks: the markers, in source order.
         seed: chooses which requests faults hit and what the load does.
         settings: settings given from outside, which win over ``cloudcart_settings``.
+        time_scale: how many times faster than real time SLO periods and burn-rate windows run.
 
     Raises:
         UsageError: a marker that makes no sense; the message names it.
@@ -78,6 +85,8 @@ def experiment_from_markers(
             abort_if=_objectives(found, "cloudcart_abort_if"),
             settings={**own_settings, **(settings or {})},
             seed=seed,
+            time_scale=time_scale,
+            control=next((mark.kwargs.get("control", 0.0) for mark in found.get("cloudcart_load", ())), 0.0),
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -91,7 +100,8 @@ def experiment_from_markers(
 def _profile(mark: Mark, seed: int) -> LoadProfile:
     if len(mark.args) != 1:
         raise UsageError("cloudcart_load takes the journey's name first, as cloudcart_load('checkout', rate=40)")
-    return LoadProfile(**{"journey": mark.args[0], "seed": seed, **mark.kwargs})
+    profile = {name: value for name, value in mark.kwargs.items() if name != "control"}  # that is the experiment's
+    return LoadProfile(**{"journey": mark.args[0], "seed": seed, **profile})
 
 
 def _scheduled(mark: Mark) -> ScheduledFault:

@@ -16,7 +16,7 @@ from typing import Final, Literal
 from cloudcart.exceptions import UsageError
 from cloudcart.signals.reading import Unit
 
-Family = Literal["latency", "traffic", "errors", "saturation", "faults", "recovery"]
+Family = Literal["latency", "traffic", "errors", "saturation", "faults", "recovery", "budget"]
 
 _PERCENTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 
@@ -61,6 +61,10 @@ SIGNALS: Final[Mapping[str, GoldenSignal]] = MappingProxyType(
                 "events published but not yet consumed by a service at the window's end",
             ),
             GoldenSignal("injected", "faults", "count", "requests that a fault acted on"),
+            GoldenSignal(
+                "burn", "budget", "count", "how many times too fast errors use up the budget that slo= leaves"
+            ),
+            GoldenSignal("alert", "budget", "s", "time from the first fault to a page about the burn rate of slo="),
             GoldenSignal("recovery", "recovery", "s", "time from the last heal until the shop is as good as before"),
         )
     }
