@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+from cloudcart.analysis import Run
 from cloudcart.experiment.course import Progress
 from cloudcart.experiment.experiment import Experiment, ScheduledFault
-from cloudcart.experiment.run import Run, run, run_scenario
+from cloudcart.experiment.run import run, run_scenario
 from cloudcart.experiment.scenario import experiment_from_markers, find_scenario, list_scenarios, load_scenario
 
 __all__ = [
