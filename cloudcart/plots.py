@@ -24,6 +24,7 @@ _SHADES: Final = {"p50": "#164f8d", "p95": "#3b82cf", "p99": "#6fabe6"}
 _SIDES: Final = ("#164f8d", "#b74a00")
 _TAIL: Final = 0.9999
 _SIGNALS: Final = ("p50", "p95", "p99", "errors")
+_MARK: Final[Mapping[str, Any]] = {"fmt": "o", "capsize": 4}
 _UNITS: Final = {"cpu": "share of a core", "memory": "bytes", "loop_lag": "s", "pool": "share in use", "lag": "events"}
 
 
@@ -154,22 +155,16 @@ def compare(a: Run, b: Run, *, phase: str | None = "fault", route: str | None = 
 def _intervals(ax: Axes, a: Run, b: Run, phase: str | None, route: str | None) -> None:
     """Draw each run's readings relative to the first one's, so that seconds and shares fit on one axis."""
     first = readings(a, phase=phase, route=route)
-    for offset, run, colour in ((0.12, a, _SIDES[0]), (-0.12, b, _SIDES[1])):
+    for offset, run, colour in ((0.15, a, _SIDES[0]), (-0.15, b, _SIDES[1])):
         for row, (signal, reading) in enumerate(readings(run, phase=phase, route=route).items()):
             unit = first[signal].value or reading.value
             if not unit or reading.value is None:
                 continue
             low, high = (reading.value if end is None else end for end in (reading.low, reading.high))
-            value = reading.value / unit
-            spread = [[value - low / unit], [high / unit - value]]
-            ax.errorbar([value], [-row + offset], xerr=spread, fmt="o", color=colour, capsize=4)
-            ax.annotate(
-                format_amount(reading.value, reading.unit),
-                (value, -row + offset),
-                (0, 6),
-                textcoords="offset points",
-                color=colour,
-            )
+            value, place = reading.value / unit, offset - row
+            ax.errorbar([value], [place], xerr=[[value - low / unit], [high / unit - value]], color=colour, **_MARK)
+            told = format_amount(reading.value, reading.unit)
+            ax.annotate(told, (high / unit, place), (6, 0), textcoords="offset points", va="center", color=colour)
     ax.set_yticks([-row for row in range(len(_SIGNALS))], list(_SIGNALS))
     ax.set(xlabel=f"times what {a.name} had, 95 % interval", title=f"Readings{_in(phase)}", xlim=(0, None))
     ax.grid(visible=True, axis="x", alpha=0.3)
@@ -229,7 +224,9 @@ def _finish(ax: Axes, run: Run, figures: Figures, title: str, unit: str) -> Axes
         ax.axvline(phase["start"] - figures.origin, color="grey", linestyle=":", linewidth=1)
     ax.set(title=title, xlabel="seconds since the start of load", ylabel=unit, xlim=(0, figures.end), ylim=(0, None))
     ax.grid(visible=True, alpha=0.3)
-    ax.legend(loc="upper right", frameon=False, fontsize="small")
+    ax.legend(
+        loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small"
+    )  # beside, not over, the lines
     return ax
 
 

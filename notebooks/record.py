@@ -81,7 +81,7 @@ EXPERIMENTS = (
     Experiment(
         name="something_is_slow",
         claim="Buyers are served within 100 ms at p95.",
-        load=BUYERS,
+        load=LoadProfile(journey="checkout", rate=10, duration="30s", warmup="3s"),
         faults=(scheduled("10s", "12s", kind="link_latency", target="orders->postgres", latency="15ms", jitter="3ms"),),
         objectives=(Objective.parse("p95 < 100ms"),),
         seed=7,
