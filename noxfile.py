@@ -62,9 +62,9 @@ def notebooks(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The site, built strictly into ``site/``, and what its pages tell a reader to type."""
+    """The site, built strictly into ``site/html``, and what its pages tell a reader to type."""
     install(session, "test", "docs")
-    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "-q", "docs", "site")
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "-q", "docs", "site/html")
     session.run("pytest", "tests/pages.py", *session.posargs)
 
 
