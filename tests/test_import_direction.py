@@ -41,6 +41,8 @@ LAYERS = {
     },
     # one function brings them together
     "report": {"exceptions", "units", "signals"},
+    "analysis": {"exceptions", "signals"},
+    "plots": {"exceptions", "analysis", "report", "signals"},
     "experiment": {
         "exceptions",
         "units",
@@ -52,6 +54,7 @@ LAYERS = {
         "signals",
         "lab",
         "report",
+        "analysis",
     },
     # how people reach it
     "pytest_plugin": {
@@ -82,6 +85,7 @@ LAYERS = {
         "report",
     },
     "__init__": {
+        "analysis",
         "chaos",
         "events",
         "exceptions",
@@ -89,6 +93,7 @@ LAYERS = {
         "faults",
         "lab",
         "load",
+        "plots",
         "services",
         "settings",
         "signals",

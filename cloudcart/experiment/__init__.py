@@ -7,10 +7,11 @@ their JSON Schema.
 
 from __future__ import annotations
 
+from cloudcart.analysis import Run
 from cloudcart.experiment.course import Progress
 from cloudcart.experiment.document import experiment_document, read_experiment, read_fault, write_yaml
 from cloudcart.experiment.experiment import Experiment, ScheduledFault
-from cloudcart.experiment.run import Run, run, run_scenario
+from cloudcart.experiment.run import run, run_scenario
 from cloudcart.experiment.scenario import experiment_from_markers, find_scenario, list_scenarios, load_scenario
 from cloudcart.experiment.schema import experiment_schema, fault_schema
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from cloudcart.analysis import Run
 from cloudcart.exceptions import LoadError, UsageError
 from cloudcart.experiment.course import Course, Progress, Watcher, unwatched
 from cloudcart.experiment.experiment import Experiment
@@ -21,44 +22,10 @@ from cloudcart.experiment.scenario import find_scenario, load_scenario
 from cloudcart.lab import Lab, attach, start
 from cloudcart.load import LoadRun, start_load
 from cloudcart.report import write_report
-from cloudcart.signals import ScrapeLog, Scraper, Verdict, signals_table
+from cloudcart.signals import ScrapeLog, Scraper, signals_table
 
 _TRAFFIC_DEADLINE: Final = 15.0
 """Seconds within which the first request must be answered."""
-
-
-class Run:
-    """A finished run: what its folder holds, as Python values."""
-
-    def __init__(self, record: Mapping[str, Any]) -> None:
-        self.record = record
-        self.directory = Path(record["directory"])
-        self.verdict = Verdict(record["verdict"])
-
-    @property
-    def passed(self) -> bool:
-        """Whether every objective and invariant was shown to hold; inconclusive is not passed."""
-        return self.verdict is Verdict.PASS
-
-    @property
-    def report(self) -> Path:
-        """The report's file."""
-        return self.directory / "report.html"
-
-    @property
-    def summary(self) -> str:
-        """One line: verdict, name, seed, report."""
-        return f"{self.verdict:<12} {self.record['name']}  seed {self.record['seed']}  {self.report}"
-
-    def explain(self) -> str:
-        """One line per objective, invariant and note: what was read, what was asked, on how many samples."""
-        lines = [f"{self.record['name']}: {self.verdict.upper()}: {self.record['claim']}"]
-        lines += [
-            f"  {it['verdict']:<12} {it['name'] or it['objective']}: {it['reason']}" for it in self.record["objectives"]
-        ]
-        lines += [f"  {it['verdict']:<12} {it['name']}: {it['detail']}" for it in self.record["invariants"]]
-        lines += [f"  note: {note}" for note in self.record["notes"]]
-        return "\n".join([*lines, f"  seed {self.record['seed']}; report: {self.report}"])
 
 
 def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", watcher: Watcher = unwatched) -> Run:

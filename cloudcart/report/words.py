@@ -27,7 +27,9 @@ _CONFIDENCE: Final = 0.999
 def story(run: Mapping[str, Any], figures: Figures) -> list[str]:
     """Return what happened, a sentence or two per paragraph."""
     return [
-        sentence for sentence in (_load(run), *_broken(run, figures), _effect(run, figures), _after(run)) if sentence
+        sentence
+        for sentence in (_load(run), _settings(run), *_broken(run, figures), _effect(run, figures), _after(run))
+        if sentence
     ]
 
 
@@ -48,6 +50,11 @@ def _load(run: Mapping[str, Any]) -> str:
     )
 
 
+def _settings(run: Mapping[str, Any]) -> str:
+    changed = [f"{name}={value}" for name, value in (run.get("settings") or {}).items()]
+    return f"The shop ran with {', '.join(changed)}." if changed else ""
+
+
 def _seconds(value: object) -> str:
     """Durations of a profile are text with a unit already; a bare number is seconds."""
     return value if isinstance(value, str) else f"{value:g} s" if isinstance(value, int | float) else "a while"
@@ -63,8 +70,10 @@ def _broken(run: Mapping[str, Any], figures: Figures) -> Iterator[str]:
         yield "Nothing was broken: this run is a control."
     for fault in faults:
         start, end = (moment - figures.origin for moment in fault["window"])
+        share = fault.get("probability", 1.0)
+        chance = f" (with a probability of {format_amount(share, 'ratio')})" if share < 1 else ""
         hit = f"it hit {fault['injected']:,} of the {fault['drawn']:,} requests it could hit"
-        yield f"From {start:.1f} s to {end:.1f} s, {fault['label']}: {hit}."
+        yield f"From {start:.1f} s to {end:.1f} s, {fault['label']}{chance}: {hit}."
 
 
 def _effect(run: Mapping[str, Any], figures: Figures) -> str:

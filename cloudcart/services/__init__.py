@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cloudcart.settings import ServiceName, Settings
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
     from sqlalchemy import MetaData
 
     from cloudcart.stores.migrations import Schema, Upgrade
@@ -32,9 +33,15 @@ WITH_DATABASE: Final[tuple[ServiceName, ...]] = ("users", "products", "orders", 
 """The services that own a schema; the schema and its role have the service's name."""
 
 
-def create_service(name: ServiceName, settings: Settings) -> Any:
-    """Return the ASGI application of a service, which gets to know only the settings that are its business."""
-    return import_module(_MODULES[name]).create_app(settings.for_service(name))
+def create_service(name: ServiceName, settings: Settings, *, registry: CollectorRegistry | None = None) -> Any:
+    """Return the ASGI application of a service, which gets to know only the settings that are its business.
+
+    Args:
+        name: which service.
+        settings: of the whole shop.
+        registry: where its metrics are declared; one of its own unless given.
+    """
+    return import_module(_MODULES[name]).create_app(settings.for_service(name), registry=registry)
 
 
 def import_services() -> None:
