@@ -152,6 +152,7 @@ def _serve(spec: ServiceProcess) -> None:
     config = uvicorn.Config(
         create_service(spec.service, spec.settings),
         http=OneWriteProtocol,
+        interface="asgi3",  # uvicorn would guess it from whether the outermost layer is a coroutine function
         ws="none",
         lifespan="on",
         log_config=None,
