@@ -122,11 +122,12 @@ def _misfire(fault: InjectedFault) -> str | None:
 
     Requests are hit independently, so the count is binomial: it must be within its 99.9 % interval (Clopper-Pearson).
     A ramp, a cap or a limit on the number makes the count depend on time, so then only the lack of any hit is told.
+    What is skipped is not drawn for either, so it changes nothing.
     """
     value = fault.fault
     if fault.injected == 0 and value.probability > 0:
         return f"{value.label} was injected, but hit no request: check its target, route, method and matchers"
-    if value.first or value.skip or value.every > 1 or value.ramp or value.max_active:
+    if value.first or value.ramp or value.max_active:
         return None
     low, high = clopper_pearson(fault.injected, fault.drawn, confidence=_ACCOUNTING_CONFIDENCE)
     if low <= value.probability <= high:

@@ -147,6 +147,8 @@ class Fault(BaseModel):
         return self
 
     def _check_store_target(self) -> None:
+        if self.method or self.header or self.user is not None or self.direction != "inbound":
+            raise ValueError(f"{self.kind} does not act on requests: it knows no method, header, user or direction")
         if self.on_whole_store:
             if str(self.target) != self.store:
                 raise ValueError(f"{self.kind} acts on the whole of {self.store}; its target is '{self.store}'")
@@ -155,8 +157,6 @@ class Fault(BaseModel):
         if wrong_topic or self.target.route is not None or self.target.link not in (None, self.store):
             topic = "kafka:TOPIC, " if self.side else ""
             raise ValueError(f"{self.kind} acts on {self.store}; aim it at {topic}a service, or SERVICE->{self.store}")
-        if self.method or self.header or self.user is not None or self.direction != "inbound":
-            raise ValueError(f"{self.kind} does not act on requests: it knows no method, header, user or direction")
 
     @model_validator(mode="after")
     def _control_arm_needs_visits(self) -> Self:

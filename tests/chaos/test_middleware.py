@@ -107,7 +107,7 @@ def test_the_same_seed_hits_the_same_requests_whatever_the_concurrency(echo: Any
         {"kind": "latency", "min": "0ms", "max": "2ms", "probability": 0.3},
         {"kind": "error", "probability": 0.2},
     )
-    alone, again, many = [hit_keys(wrap(echo, *documents), request_to, n) for n in (1, 1, 32)]
+    alone, again, many = [hit_keys(wrap(echo, *documents), request_to, n) for n in (1, 1, 64)]
     assert alone == again == many
     assert 0 < len(alone) < 300
     assert hit_keys(wrap(echo, *documents, seed=8), request_to, 1) != alone

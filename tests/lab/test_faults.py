@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from cloudcart.chaos.matching import user_of
 from cloudcart.exceptions import FaultError
 from cloudcart.faults import FAULTS
 from cloudcart.lab import Lab
@@ -53,6 +55,56 @@ def test_on_calls_the_caller_sees_it_and_the_called_service_does_not(
         assert get(lab).json()
     assert fault.injected >= 1
     wait_for(lambda: not moved(), lab.settings.gateway.breaker_reset + FAULTS[kind].contract.clears_within)
+
+
+def test_a_fault_for_one_user_holds_on_calls_between_services(lab: Lab) -> None:
+    """The order service asks products on behalf of whoever orders; on those calls there is no token of theirs."""
+    lab.reset()
+    document = {"target": "products:/internal/products/lookup", "user": user_id(lab.token("demo")), "fixed": "1ms"}
+    with lab.inject("latency", **document) as fault:
+        marks = {login: order(lab, login).headers.get("x-cloudcart-fault") for login in ("demo", "admin")}
+    assert (marks, fault.injected) == ({"demo": fault.id, "admin": None}, 1)
+
+
+def user_id(token: str) -> int | None:
+    return user_of([(b"authorization", f"Bearer {token}".encode())])
+
+
+def order(lab: Lab, login: str) -> httpx.Response:
+    bearer = {"authorization": f"Bearer {lab.token(login)}"}
+    items = {"items": [{"product_id": 1, "quantity": 1}]}
+    answer = httpx.post(f"{lab.urls['gateway']}/api/orders", json=items, headers=bearer, trust_env=False, timeout=10)
+    return answer.raise_for_status()
+
+
+def test_the_same_seed_hits_the_same_requests_over_1_and_over_64_connections(lab: Lab) -> None:
+    lab.reset()
+    hit = []
+    for connections in (1, 64):
+        with lab.inject("latency", target="products", min="0ms", max="3ms", probability=0.3, seed=7) as fault:
+            hit.append(hit_keys(lab, fault.id, connections))
+    assert hit[0] == hit[1]
+    assert 60 < len(hit[0]) < 120
+
+
+def hit_keys(lab: Lab, fault_id: str, connections: int, requests: int = 300) -> set[str]:
+    """Return the keys of the requests that a fault hit."""
+
+    async def run() -> set[str]:
+        keys, hit = iter([f"browse/{number}/1" for number in range(requests)]), set()
+        limits = httpx.Limits(max_connections=connections)
+        async with httpx.AsyncClient(base_url=lab.urls["products"], limits=limits, trust_env=False, timeout=20) as http:
+
+            async def connection() -> None:
+                for key in keys:
+                    answer = await http.get("/products/1", headers={"x-cloudcart-request-key": key})
+                    if fault_id in answer.headers.get("x-cloudcart-fault", ""):
+                        hit.add(key)
+
+            await asyncio.gather(*(connection() for _ in range(connections)))
+        return hit
+
+    return asyncio.run(run())
 
 
 def test_a_pause_ends_with_its_time_to_live(lab: Lab, wait_for: Callable[..., float]) -> None:

@@ -31,7 +31,9 @@ MOST_ACTIVE: Final = 500
 _REMEMBERED: Final = 1000
 _COUNTED: Final = 200  # faults whose hits are told as a metric
 
-State = Literal["active", "healed", "expired"]
+State = Literal["active", "healed", "expired", "carried"]
+"""``carried``: it acted on requests that brought it along, in a header, and only on those."""
+
 Checked = tuple[Fault, str | None]
 """A fault that may be injected, and what the person who injects it should know."""
 
@@ -64,6 +66,11 @@ class Injected:
     def injected(self) -> int:
         """How many were hit."""
         return sum(injected for _, injected in self.counts.values())
+
+    @property
+    def is_told(self) -> bool:
+        """Whether events have said how often it hit."""
+        return self.injected == sum(self.told.values())
 
     def aims_at(self, poller: Poller) -> bool:
         """Return whether a process is among the targets."""
@@ -238,10 +245,24 @@ class Ledger:
     def _count(self, question: Question) -> None:
         process = (question.service, question.replica, question.boot)
         for fault_id, counts in question.counts.items():
-            entry = self._all.get(fault_id)
+            entry = self._all.get(fault_id) or self._carried(fault_id, question.carried.get(fault_id))
             if entry is not None:
                 before = entry.counts.get(process, (0, 0))
                 entry.counts[process] = (max(before[0], counts[0]), max(before[1], counts[1]))
+
+    def _carried(self, fault_id: str, document: Mapping[str, object] | None) -> Injected | None:
+        """Return a new entry for a fault that a request has brought along; None for what makes no sense here."""
+        if document is None:
+            return None
+        try:
+            fault = parse_fault(document, services=None)
+        except FaultError:  # a newer service knows kinds that this process does not
+            return None
+        now = datetime.now(UTC)
+        entry = Injected(fault_id, fault, 0, now, now, self._clock(), self.version, state="carried", ended_at=now)
+        self._remember(entry)
+        self._news.send()  # so that its hits are told
+        return entry
 
     # What happens by itself
 
@@ -258,7 +279,7 @@ class Ledger:
     def _quiet_until(self, due: float) -> float | None:
         """Return for how many seconds nothing will have to be noticed or told; None: until something is injected."""
         ends = [entry.deadline for entry in self.active()]
-        if not ends and all(entry.closing_until is None for entry in self._all.values()):
+        if not ends and all(entry.closing_until is None and entry.is_told for entry in self._all.values()):
             return None
         return max(0.001, min([due, *ends]) - self._clock())
 
