@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cloudcart.faults import FAULTS as FAULTS
     from cloudcart.faults import Fault as Fault
     from cloudcart.faults import parse_fault as parse_fault
+    from cloudcart.hooks import Hooks as Hooks
     from cloudcart.lab import Lab as Lab
     from cloudcart.lab import attach as attach
     from cloudcart.lab import start as start
@@ -40,6 +41,7 @@ _HOMES: Final = {
     "Experiment": "cloudcart.experiment",
     "FAULTS": "cloudcart.faults",
     "Fault": "cloudcart.faults",
+    "Hooks": "cloudcart.hooks",
     "Lab": "cloudcart.lab",
     "LoadProfile": "cloudcart.load",
     "Objective": "cloudcart.signals",

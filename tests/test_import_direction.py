@@ -21,6 +21,7 @@ LAYERS = {
     "telemetry": {"exceptions", "settings"},
     # how a fault reaches traffic
     "chaos": {"exceptions", "units", "settings", "events", "faults", "telemetry"},
+    "hooks": {"exceptions", "units", "settings", "faults", "telemetry", "chaos"},
     # the shop
     "stores": {"exceptions", "settings", "events", "telemetry", "chaos"},
     "services": {"exceptions", "units", "settings", "events", "telemetry", "faults", "chaos", "stores"},
@@ -91,6 +92,7 @@ LAYERS = {
         "exceptions",
         "experiment",
         "faults",
+        "hooks",
         "lab",
         "load",
         "plots",

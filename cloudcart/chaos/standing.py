@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from cloudcart.chaos.active import ActiveFaults
@@ -68,10 +69,11 @@ class StandingFaults:
         acting = asyncio.create_task(self._act(record))
         try:
             while (left := self._active.seconds_left(record)) > 0:
-                over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                record.waiting.add(over)  # a heal sets it
-                await asyncio.wait([over], timeout=left)  # a lease may have been renewed meanwhile
-                record.waiting.discard(over)
+                over = asyncio.Event()
+                record.waiting.add(over.set)  # a heal sets it
+                with suppress(TimeoutError):  # a lease may have been renewed meanwhile
+                    await asyncio.wait_for(over.wait(), left)
+                record.waiting.discard(over.set)
         finally:
             acting.cancel()
             await asyncio.gather(acting, return_exceptions=True)
