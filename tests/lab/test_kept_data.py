@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +78,16 @@ def test_passwords_of_users_who_are_there_cannot_be_chosen_again(directory: Path
     assert kept.settle({"auth.admin_password": "admin_password"})["auth.demo_password"] == "demo_password"
     with pytest.raises(UsageError, match=r"leave auth\.admin_password away"):
         kept.settle({"auth.admin_password": "another"})
+
+
+def test_a_server_that_still_ends_is_waited_for(directory: Path) -> None:
+    file = directory / "postgres" / "data" / "postmaster.pid"
+    file.parent.mkdir(parents=True)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as server:
+        file.write_text(f"{server.pid}\n")
+        threading.Timer(0.2, server.communicate).start()
+        KeptData(directory)
+        assert server.returncode == 0
 
 
 def test_a_place_for_data_that_is_none_is_named(short_directory: Path) -> None:
