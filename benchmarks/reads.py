@@ -2,7 +2,7 @@
 
     python benchmarks/reads.py [--quick] [--json]
 
-A whole lab. ``GET /api/products`` (24 products) goes through the gateway from 32 connections, asked by ``wrk``, once
+A whole lab. ``GET /api/products`` (30 products) goes through the gateway from 32 connections, asked by ``wrk``, once
 with the gateway's cache of lists and once without, so that each list comes from the product service and PostgreSQL.
 Then 8 clients log in again and again, each log-in a bcrypt hash of 10 rounds (about 50 ms of CPU), while a shopper
 reads orders and products at an even rate; the shopper's p99 is compared with what it was before the log-ins.
@@ -79,7 +79,7 @@ async def shop(lab: Lab, seconds: float) -> list[float]:
         for number in range(int(seconds * SHOPPER_RATE)):
             due = began + number / SHOPPER_RATE
             await asyncio.sleep(due - time.perf_counter())
-            path = "/api/orders/my-orders" if number % 2 else f"/api/products/{number % 24 + 1}"
+            path = "/api/orders/my-orders" if number % 2 else f"/api/products/{number % 30 + 1}"
             requests.create_task(one(path, due))
     await client.aclose()
     return sorted(durations)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from cloudcart.settings import Settings
 
 _SEEDED: Final = ("admin_password", "demo_password")
+_PATIENCE: Final = 3.0  # seconds; then PostgreSQL itself says what it thinks of another server
+_POLL: Final = 0.01
 _KEPT: Final = (*_SEEDED, "private_key", "public_key", "service_secret")
 
 
@@ -45,6 +48,7 @@ class KeptData:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LabError(f"another lab keeps its data in {path}; end it first, or give another directory") from None
+        self._let_predecessor_end()
 
     def settle(self, overrides: Mapping[str, object]) -> dict[str, object]:
         """Return ``overrides`` of settings with the passwords and keys of the lab that was here before.
@@ -73,3 +77,13 @@ class KeptData:
             descriptor = os.open(self._auth, os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with open(descriptor, "w") as file:  # noqa: PTH123 -- the mode must be right from the first byte on
                 json.dump({name: auth[name] for name in _KEPT}, file)
+
+    def _let_predecessor_end(self) -> None:
+        """Wait for a server whose lab was killed: it ends by itself, but not at the same moment."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                os.kill(int((self.postgres / "data" / "postmaster.pid").read_text().partition("\n")[0]), 0)
+            except (OSError, ValueError):
+                return
+            time.sleep(_POLL)

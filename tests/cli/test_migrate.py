@@ -42,7 +42,7 @@ def test_a_newer_database_is_refused(cloudcart, database):
 
 @pytest.mark.parametrize(
     ("url", "code", "said"),
-    [("nonsense", 2, "is no address of a database"), ("postgresql://me@127.0.0.1:9/x", 4, "PostgreSQL is not there")],
+    [("nonsense", 2, "no address of a database"), ("postgresql://me@127.0.0.1:9/x", 4, "PostgreSQL is not there")],
 )
 def test_an_address_that_leads_nowhere(cloudcart, url, code, said):
     done = cloudcart("migrate", "--database", url)

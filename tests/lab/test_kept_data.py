@@ -1,14 +1,17 @@
-"""Data that outlive a lab: orders and log-ins are there after the next start, however the lab ended."""
+"""Data that outlive a lab: orders and log-ins are there, and upgraded, after the next start, however the lab ended."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from cloudcart.exceptions import LabError, UsageError
@@ -41,6 +44,14 @@ def orders(lab: Lab) -> set[int]:
         return {each["id"] for each in connected.get("/api/orders/my-orders").json()}
 
 
+def make_older(lab: Lab) -> None:
+    """Leave the order service's tables as a version of CloudCart did that knew no revisions."""
+    with psycopg.connect(lab.database_url) as connection:
+        connection.execute("DROP TABLE orders.alembic_version")
+        connection.execute("DROP INDEX orders.orders_of_status, orders.idempotency_keys_by_age")
+        connection.execute("CREATE INDEX orders_by_status ON orders.orders (status)")
+
+
 def test_data_outlive_an_orderly_end_and_a_killed_lab(directory: Path) -> None:
     with start(name="first", prometheus=False, data=directory) as lab:
         logins, placed = lab.logins, {order(lab)}
@@ -50,9 +61,12 @@ def test_data_outlive_an_orderly_end_and_a_killed_lab(directory: Path) -> None:
         assert lab.logins == logins
         assert orders(lab) == placed
         placed.add(order(lab))
+        make_older(lab)
         os.kill(lab.pids["supervisor"], signal.SIGKILL)
     with start(name="fourth", prometheus=False, data=directory) as lab:
         assert orders(lab) == placed
+        with psycopg.connect(lab.database_url) as connection:
+            assert connection.execute("SELECT version_num FROM orders.alembic_version").fetchone() == ("0002",)
     assert {path.name for path in directory.iterdir()} == {"auth.json", "lock", "postgres"}
 
 
@@ -64,6 +78,16 @@ def test_passwords_of_users_who_are_there_cannot_be_chosen_again(directory: Path
     assert kept.settle({"auth.admin_password": "admin_password"})["auth.demo_password"] == "demo_password"
     with pytest.raises(UsageError, match=r"leave auth\.admin_password away"):
         kept.settle({"auth.admin_password": "another"})
+
+
+def test_a_server_that_still_ends_is_waited_for(directory: Path) -> None:
+    file = directory / "postgres" / "data" / "postmaster.pid"
+    file.parent.mkdir(parents=True)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as server:
+        file.write_text(f"{server.pid}\n")
+        threading.Timer(0.2, server.communicate).start()
+        KeptData(directory)
+        assert server.returncode == 0
 
 
 def test_a_place_for_data_that_is_none_is_named(short_directory: Path) -> None:

@@ -156,6 +156,15 @@ def test_an_older_database_keeps_its_rows(old: str) -> None:
     assert not any(step.changes for step in migrate(old, service_schemas()))
 
 
+def test_a_versioned_schema_goes_on_from_its_revision(old: str) -> None:
+    with opened(old) as connection:
+        connection.execute("SET ROLE orders; CREATE TABLE orders.alembic_version (version_num varchar(32) PRIMARY KEY)")
+        connection.execute("INSERT INTO orders.alembic_version VALUES (%s)", (FIRST,))
+    found = {step.schema: step.found for step in migrate(old, service_schemas())}
+    assert (found["orders"], found["users"]) == (FIRST, UNVERSIONED)
+    assert not any(step.changes for step in inspect(old, service_schemas()))
+
+
 def test_starters_wait_for_each_other(old: str) -> None:
     done: list[list[Upgrade]] = []
     threads = [threading.Thread(target=lambda: done.append(migrate(old, service_schemas()))) for _ in range(3)]

@@ -115,7 +115,7 @@ def _connected(admin_url: str, wait: float) -> Iterator[psycopg.Connection[Any]]
     try:
         address = conninfo(_patient(admin_url, wait))
     except ArgumentError:
-        raise UsageError(f"{admin_url!r} is no address of a database; write postgresql://ROLE@HOST/NAME") from None
+        raise UsageError("this is no address of a database; write postgresql://ROLE@HOST/NAME") from None
     try:
         with psycopg.connect(address, autocommit=True) as connection:
             yield connection
