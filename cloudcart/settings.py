@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from cloudcart.exceptions import UsageError
 from cloudcart.units import Duration, Share
 
-ServiceName = Literal["gateway", "users", "products", "orders", "chaos", "notifications"]
+ServiceName = Literal["gateway", "users", "products", "orders", "chaos", "notifications", "traffic"]
 
 SERVICES: Final[Mapping[ServiceName, int]] = {
     "gateway": 3000,
@@ -28,6 +28,9 @@ SERVICES: Final[Mapping[ServiceName, int]] = {
     "notifications": 8005,
 }
 """Every service of the shop and its default port. The order is the order in which they are started and shown."""
+
+TRAFFIC_PORT: Final = 8006
+"""Default port of the traffic generator, which is no part of the shop and runs only where it is asked for."""
 
 
 class _Section(BaseModel):
@@ -136,6 +139,18 @@ class Notifications(_Section):
     batch: int = Field(100, ge=1, description="events handled in one transaction at most")
 
 
+class Traffic(_Section):
+    """Synthetic visitors (``cloudcart up --traffic``)."""
+
+    rate: float = Field(1.0, gt=0, le=50, description="visitors a second; each makes one to four requests")
+    burst_factor: float = Field(5.0, ge=1, le=20, description="how many times as many come during a burst")
+    burst_every: Duration = Field(120.0, gt=0, description="time from one burst to the next")
+    burst_length: Duration = Field(10.0, description="how long a burst lasts")
+    mistakes: Share = Field(0.05, description="share of visitors who ask for what the shop has to refuse")
+    accounts: int = Field(20, ge=1, description="accounts that visitors register at most")
+    seed: int = Field(0, description="decides when visitors come and what they do")
+
+
 class Settings(BaseSettings):
     """The whole tree; immutable."""
 
@@ -158,6 +173,7 @@ class Settings(BaseSettings):
     products: Products = Products()
     orders: Orders = Orders()
     notifications: Notifications = Notifications()
+    traffic: Traffic = Traffic()
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Self:
         """Return a copy with dotted settings replaced, as ``{"gateway.rate_limit": "off"}``.
@@ -188,10 +204,12 @@ class Settings(BaseSettings):
             raise UsageError(f"setting {where!r}: {first['msg']} (got {first['input']!r})") from None
 
     def for_service(self, service: ServiceName) -> Self:
-        """Return what ``service`` may know: the signing key goes to the user service alone."""
+        """Return what ``service`` may know: the signing key goes to users alone, a password to whoever logs in."""
         if service == "users":
             return self
-        hidden = {"private_key": None, "admin_password": None, "demo_password": None}
+        hidden = {"private_key": None, "demo_password": None}
+        if service != "traffic":
+            hidden["admin_password"] = None
         return self.model_copy(update={"auth": self.auth.model_copy(update=hidden)})
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _READY_TIMEOUT: Final = 10.0
 _POLL: Final = 0.01
 _KEPT_SCRAPES: Final = 200
+_LONGEST_QUIET: Final = 90.0  # seconds; longer than a check of the invariants waits
 
 
 class Login(NamedTuple):
@@ -136,7 +137,7 @@ class Lab:
         now = self._handle.control("status")
         pids: Mapping[str, int] = now["pids"]
         memory = {name: memory_of(pid) for name, pid in pids.items()}
-        ready = ready_services(self._ports, 0.5)
+        ready = ready_services({**self._ports, **self._traffic_port}, 0.5)
         services = {
             name: ServiceStatus(name in ready, pids.get(name, 0), memory.get(name, 0), restarts)
             for name, restarts in now["restarts"].items()
@@ -174,7 +175,8 @@ class Lab:
             self.heal()
         self.wait_ready()
         self.heal()
-        post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
+        with self._without_traffic():
+            post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
         self._scrapes.clear()
 
     def inject(self, kind: str, *, target: str, **parameters: object) -> InjectedFault:
@@ -262,7 +264,7 @@ class Lab:
         from cloudcart.lab.invariants import check_invariants
 
         try:
-            with psycopg.connect(self._made["database"], autocommit=True) as connection:
+            with self._without_traffic(), psycopg.connect(self._made["database"], autocommit=True) as connection:
                 return check_invariants(lambda statement: connection.execute(statement).fetchall(), tap.events)
         except psycopg.Error as error:
             raise LabError(f"the invariants cannot be checked: {error}; 'cloudcart status' shows the lab") from None
@@ -305,6 +307,23 @@ class Lab:
     @cached_property
     def _ports(self) -> dict[str, int]:
         return {service: urlsplit(url).port or 80 for service, url in self.service_urls.items()}
+
+    @property
+    def _traffic_port(self) -> dict[str, int]:
+        """The traffic generator's, which is never waited for."""
+        return {name: urlsplit(url).port or 80 for name, url in self.urls.items() if name == "traffic"}
+
+    @contextmanager
+    def _without_traffic(self) -> Iterator[None]:
+        """Hold synthetic visitors back, if there are any: what is to be looked at must not change meanwhile."""
+        traffic = {"service": "traffic", "holder": "quiet", "pause": True}
+        if self._traffic_port:
+            self.control("hold", **traffic, seconds=_LONGEST_QUIET)
+        try:
+            yield
+        finally:
+            if self._traffic_port:
+                self.control("hold", **traffic, seconds=0.0)
 
     def _inject(self, fault: Fault, *, by_hand: bool) -> InjectedFault:
         shown = self.chaos.inject(fault.document())

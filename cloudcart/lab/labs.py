@@ -25,6 +25,7 @@ def start(
     ports: Literal["free", "default"] = "free",
     detach: bool = False,
     prometheus: bool = True,
+    traffic: bool = False,
     programs: Mapping[str, Path] | None = None,
     progress: Progress | None = None,
 ) -> Lab:
@@ -34,9 +35,10 @@ def start(
         backend: where it runs; this version has "embedded" alone.
         name: by which others find it; one of its own if not given.
         overrides: settings by their dotted names, as ``{"gateway.rate_limit": "off"}``.
-        ports: "free" finds them, "default" takes 3000 and 8001 to 8005.
+        ports: "free" finds them, "default" takes 3000 and 8001 to 8005, and 8006 for traffic.
         detach: the shop outlives this process; :func:`stop` ends it.
         prometheus: start a Prometheus server, too, where there is a ``prometheus`` program on the PATH.
+        traffic: let synthetic visitors come as soon as the shop is ready (settings ``traffic.*``).
         programs: paths of stores to use in place of the installed wheels: "postgres" is an installation (the folder
             that has ``bin``), "valkey" a server program.
         progress: told about each phase when it is done.
@@ -56,6 +58,7 @@ def start(
         ports=ports,
         detach=detach,
         prometheus=prometheus,
+        traffic=traffic,
         programs=dict(programs or {}),
     )
     handle = kind().start(request, progress or _silent)

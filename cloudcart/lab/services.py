@@ -42,6 +42,10 @@ class Services:
     def __init__(self, specs: Iterable[ServiceProcess]) -> None:
         self._services = {spec.service: _Service(spec) for spec in specs}
 
+    def add(self, spec: ServiceProcess) -> None:
+        """Have one more, to be started by the next :meth:`start`."""
+        self._services[spec.service] = _Service(spec)
+
     def start(self) -> bool:
         """Do what is due: start services, let paused ones go on, kill those that should have ended.
 

@@ -49,6 +49,7 @@ class Shop:
         self._prometheus: Prometheus | None = None
         self.services = Services(())
         self._links: Links | None = None
+        self._traffic_port: socket.socket | None = None
 
     def steps(self) -> tuple[Callable[[], None], ...]:
         """Return what is to be done, in order, each step under two seconds on a warm machine.
@@ -114,6 +115,18 @@ class Shop:
         else:
             self._services_with(name).restart(name, overrides)
 
+    def start_traffic(self) -> None:
+        """Let synthetic visitors come, if they are wanted: not before the shop is ready, so nobody waits for them."""
+        if self._traffic_port is None:
+            return
+        from cloudcart.lab import wiring
+        from cloudcart.lab.service_process import ServiceProcess
+
+        self._ports["traffic"] = self._traffic_port
+        port, log = self._traffic_port.getsockname()[1], self._directory.log("traffic")
+        self.services.add(ServiceProcess("traffic", wiring.for_traffic(self.settings), port, log))
+        self.services.start()
+
     def start_prometheus(self) -> None:
         """Start Prometheus where there is one; a comfort, so nothing is said when it does not start."""
         from cloudcart.lab import ports
@@ -145,12 +158,14 @@ class Shop:
         """Settle what may be wrong with the request: settings and ports."""
         with self._report.phase("settings and ports"):
             from cloudcart.lab import ports, wiring
-            from cloudcart.settings import SERVICES
+            from cloudcart.settings import SERVICES, TRAFFIC_PORT
 
             self.settings = wiring.lab_settings(self._spec["overrides"])
             default = self._spec["ports"] == "default"
             for service, port in SERVICES.items():
                 self._ports[service] = ports.hold(port if default else 0)
+            if self._spec.get("traffic"):
+                self._traffic_port = ports.hold(TRAFFIC_PORT if default else 0)
 
     def _import(self) -> None:
         with self._report.phase("imports"):

@@ -105,6 +105,7 @@ class Supervisor:
                     raise self._shop.start_failure(missing, f"was not ready after {_READY_DEADLINE:g} s")
                 self._turn(_READY_POLL)
         self._ready = True
+        self._shop.start_traffic()
         with suppress(OSError, LabError):
             self._shop.start_prometheus()
         self._write_record()

@@ -1,4 +1,4 @@
-"""The shop: six services, each a factory that returns an ASGI application and can be used alone.
+"""The shop: six services, and the traffic generator; each a factory whose ASGI application can be used alone.
 
 :func:`create_service` is the door; a service is imported when it is first made. The lab's supervisor imports all of
 them once (:func:`import_services`) and prepares the database (:func:`prepare_database`) before it forks.
@@ -22,6 +22,7 @@ _MODULES: Final[Mapping[ServiceName, str]] = {
     "orders": "cloudcart.services.orders",
     "chaos": "cloudcart.services.chaos_control",
     "notifications": "cloudcart.services.notifications",
+    "traffic": "cloudcart.services.traffic",
 }
 
 WITH_DATABASE: Final[tuple[ServiceName, ...]] = ("users", "products", "orders", "notifications")
