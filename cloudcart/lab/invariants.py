@@ -31,6 +31,26 @@ class InvariantResult(NamedTuple):
     detail: str
 
 
+class Invariants(NamedTuple):
+    """What a check of all of them came to, for an assertion."""
+
+    results: Sequence[InvariantResult]
+
+    @property
+    def verdict(self) -> str:
+        """One that fails fails them, one that is inconclusive leaves them so."""
+        return verdict_of(self.results)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all hold."""
+        return self.verdict == "pass"
+
+    def explain(self) -> str:
+        """Return a line for each, with what was found."""
+        return "\n".join(f"{each.verdict:<12} {each.name}: {each.detail}" for each in self.results)
+
+
 _STOCK: Final = """
 SELECT product.id, product.stock, coalesce(sum(ledger.change), 0)
 FROM products.products product LEFT JOIN products.stock_ledger ledger ON ledger.product_id = product.id

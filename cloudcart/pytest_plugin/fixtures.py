@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cloudcart.experiment import Experiment, Run
     from cloudcart.lab import Lab
     from cloudcart.lab.event_tap import EventTap
+    from cloudcart.lab.invariants import Invariants
     from cloudcart.load import LoadRun
     from cloudcart.signals import Signals
 
@@ -155,6 +156,14 @@ def cloudcart_events(cloudcart_lab: Lab) -> Iterator[EventTap]:
     """What is published while the test runs: ``cloudcart_events.wait_for("order.created", 1)``."""
     with cloudcart_lab.tap_events() as tap:
         yield tap
+
+
+@pytest.fixture
+def cloudcart_invariants(cloudcart_lab: Lab, cloudcart_events: EventTap) -> Callable[[], Invariants]:
+    """Wait until all is quiet and check the shop's data: ``assert cloudcart_invariants().passed``."""
+    from cloudcart.lab.invariants import Invariants
+
+    return lambda: Invariants(cloudcart_lab.check_invariants(cloudcart_events))
 
 
 @pytest.fixture

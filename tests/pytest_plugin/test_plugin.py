@@ -35,8 +35,16 @@ def test_the_fixtures_give_a_running_shop(run_pytest):
             created = cloudcart_client.post("/api/orders", json=order)
             assert created.status_code == 201
             assert cloudcart_events.wait_for("order.created")[0].order_id == created.json()["id"]
+
+        def test_invariants(cloudcart_client, cloudcart_invariants):
+            order = {"items": [{"product_id": 1, "quantity": 1}]}
+            order_id = cloudcart_client.post("/api/orders", json=order).json()["id"]
+            cloudcart_client.post(f"/api/orders/{order_id}/pay", json={"payment_method": "card"}).raise_for_status()
+            found = cloudcart_invariants()
+            assert found.passed, found.explain()
+            assert found.explain().startswith("pass         stock adds up: ")
         """
-    ).assert_outcomes(passed=2)
+    ).assert_outcomes(passed=3)
 
 
 def test_faults_and_data_of_one_test_are_gone_in_the_next(run_pytest):
