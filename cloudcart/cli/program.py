@@ -22,12 +22,14 @@ from cloudcart.cli.faults import faults, heal, inject
 from cloudcart.cli.importing import import_
 from cloudcart.cli.invariants import check_invariants
 from cloudcart.cli.labs import down, logs, reset, status
+from cloudcart.cli.load import load
 from cloudcart.cli.migrate import migrate
 from cloudcart.cli.proxy import proxy
 from cloudcart.cli.report import report
 from cloudcart.cli.scenarios import list_, run
 from cloudcart.cli.schema import schema
 from cloudcart.cli.settings import settings
+from cloudcart.cli.shrink import shrink
 from cloudcart.cli.up import up
 from cloudcart.exceptions import CloudCartError
 
@@ -42,7 +44,7 @@ Completion:  eval "$(_CLOUDCART_COMPLETE=bash_source cloudcart)"   (zsh_source, 
 _SECTIONS: Final = {
     "The lab": (up, down, status, logs, reset, migrate, settings, doctor),
     "Breaking it": (faults, inject, heal, proxy),
-    "Experiments": (demo, list_, run, report, export, check_invariants, import_, schema),
+    "Experiments": (demo, load, list_, run, report, export, shrink, check_invariants, import_, schema),
 }
 
 

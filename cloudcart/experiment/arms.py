@@ -52,10 +52,10 @@ def read_rows(requests: Path) -> Rows:
 
 
 def _read(rows: Rows, signal: str, window: Window) -> Reading:
-    return _mean(rows, window) if signal == "mean" else RowsSource(rows).read(signal, window)
+    return visit_means(rows, window) if signal == "mean" else RowsSource(rows).read(signal, window)
 
 
-def _mean(rows: Rows, window: Window) -> Reading:
+def visit_means(rows: Rows, window: Window) -> Reading:
     """Return the mean latency of visits: requests of one visit are not independent of each other, visits are.
 
     The unit of randomisation is the unit of analysis (R. Kohavi, D. Tang, Y. Xu, Trustworthy Online Controlled

@@ -133,7 +133,7 @@ def require_settings(lab: Lab, experiment: Experiment) -> None:
     Raises:
         UsageError: the message says how to start one that fits.
     """
-    for name, value in (experiment.lab_settings if experiment.load else experiment.settings).items():
+    for name, value in experiment.settings.items():
         if lab.settings.with_overrides({name: value}) != lab.settings:
             again = f"cloudcart up --name {lab.name} --set {name}={value}"
             raise UsageError(

@@ -38,7 +38,8 @@ class Difference:
     def shown(self) -> bool:
         """Whether a difference was shown: the interval does not hold zero.
 
-        What is exact has no interval: traffic differs beyond the sources' tolerance; one run of saturation shows none.
+        What is exact has no interval: traffic differs beyond the sources' tolerance; of saturation, one run shows
+        nothing.
         """
         if self.value is None or (self.low is None and self.high is None):
             return False
