@@ -83,7 +83,10 @@ class Run:
     def explain(self) -> str:
         """One line per objective, invariant and note: what was read, what was asked, on how many samples."""
         lines = [f"{self.record['name']}: {self.verdict.upper()}: {self.record['claim']}"]
-        lines += [f"  {it['verdict']:<12} {it['objective']}: {it['reason']}" for it in self.record["objectives"]]
+        lines += [
+            f"  {it['verdict']:<12} {it.get('name') or it['objective']}: {it['reason']}"
+            for it in self.record["objectives"]
+        ]
         lines += [f"  {it['verdict']:<12} {it['name']}: {it['detail']}" for it in self.record["invariants"]]
         lines += [f"  note: {note}" for note in self.record["notes"]]
         return "\n".join([*lines, f"  seed {self.record['seed']}; report: {self.report}"])
