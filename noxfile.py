@@ -70,9 +70,12 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """A report in a real browser: offline, no error, no sideways scrolling, accessible in both themes."""
+    """A report in a real browser: offline, without error, accessible; ``-- --save`` makes the README's picture."""
     install(session, "test", "browser")
-    session.run("pytest", "tests/browser.py", *session.posargs)
+    if session.posargs == ["--save"]:
+        session.run("python", "tests/browser.py")
+    else:
+        session.run("pytest", "tests/browser.py", *session.posargs)
 
 
 @nox.session

@@ -27,13 +27,6 @@ from cloudcart.signals import SIGNALS
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parent
-_PLACES: Final = {
-    "exchange": "requests, calls and messages",
-    "link": "links",
-    "store": "stores",
-    "broker": "the broker",
-    "process": "processes",
-}
 
 
 def command_line() -> str:
@@ -75,52 +68,6 @@ def settings() -> str:
         found.setdefault(it["name"].partition(".")[0] if "." in it["name"] else "general", []).append(row)
     heading = "Setting|Default|Meaning|Environment variable"
     return _page(part for name, rows in found.items() for part in (f"## {name}", _table(heading, rows)))
-
-
-def faults() -> str:
-    """Every kind of fault, with the parameters that are its own."""
-    every = _printed("faults")
-    shared = set(cloudcart.Fault.model_fields)
-    parts = []
-    for place, title in _PLACES.items():
-        parts.append(f"## Faults of {title}")
-        for it in every:
-            if it["acts_on"] == place:
-                parts += [
-                    f"### `{it['kind']}`",
-                    it["description"],
-                    _contract(it),
-                    _parameters(it["parameters"], shared),
-                ]
-    parts += ["## What every fault can be told", _parameters(every[0]["parameters"], set(), only=shared)]
-    return _page(parts)
-
-
-def _contract(entry: Mapping[str, Any]) -> str:
-    contract = entry["contract"]
-    needs = f" Needs {entry['needs']}." if entry["needs"] else ""
-    return (
-        f"What to expect: {contract['change']}; it shows within {contract['shows_within']:g} s and clears within "
-        f"{contract['clears_within']:g} s of the heal.{needs}"
-    )
-
-
-def _parameters(schema: Mapping[str, Any], without: set[str], only: set[str] | None = None) -> str:
-    rows = [
-        (
-            f"`{name}`",
-            "required" if name in schema.get("required", ()) else _default(field),
-            field.get("description", ""),
-        )
-        for name, field in schema["properties"].items()
-        if name not in without and (only is None or name in only)
-    ]
-    return _table("Parameter|Default|Meaning", rows)
-
-
-def _default(field: Mapping[str, Any]) -> str:
-    value = field.get("default")
-    return "" if value is None else f"`{value}`"
 
 
 def signals() -> str:
@@ -314,7 +261,6 @@ GENERATED: Final[Mapping[str, Callable[[], str]]] = {
     "command-line": command_line,
     "events": events,
     "exceptions": exceptions,
-    "faults": faults,
     "metrics": metrics,
     "public-names": public_names,
     "pytest-plugin": pytest_plugin,

@@ -1,13 +1,16 @@
 """A report as people meet it: opened from a file in a real browser without a network, on a desk, a phone, on paper.
 
 Not collected by default, since it needs a browser: ``nox -s browser`` runs it and fails where there is none (``apt-get
-install chromium``, or the path of one in ``CLOUDCART_CHROMIUM``).
+install chromium``, or the path of one in ``CLOUDCART_CHROMIUM``). ``nox -s browser -- --save`` makes the picture in the
+README anew.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,19 +20,28 @@ from playwright.sync_api import sync_playwright
 from cloudcart import Run
 from cloudcart.report import write_report
 
-RUNS = Path(__file__).parent.parent / "notebooks" / "runs"
+ROOT = Path(__file__).parent.parent
+RUNS = ROOT / "notebooks" / "runs"
 NAMES = sorted(folder.name for folder in RUNS.iterdir())
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
-@pytest.fixture(scope="module")
-def chromium():
+@contextmanager
+def started():
+    """A browser."""
     program = os.environ.get("CLOUDCART_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     assert program, "there is no browser; run: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """One browser for all tests."""
+    with started() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +118,16 @@ def test_pointing_at_a_chart_shows_numbers(opened):
 def test_it_prints_on_few_pages(opened):
     printed = opened(NAMES[0]).pdf(format="A4")
     assert 1 <= printed.count(b"/Type /Page\n") <= 4
+
+
+def save_picture():
+    """Make the README's picture: how a report begins."""
+    with tempfile.TemporaryDirectory() as folder, started() as browser:
+        run = Path(shutil.copytree(RUNS / "orders_with_retries", Path(folder) / "run"))
+        page = browser.new_page(viewport={"width": 1180, "height": 1330})
+        page.goto(write_report(Run.load(run).record, run).as_uri())
+        page.screenshot(path=ROOT / "docs" / "report.png")
+
+
+if __name__ == "__main__":
+    save_picture()

@@ -25,8 +25,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
-    ROOT / "docs" / "tour.md",
-    ROOT / "docs" / "first-scenario.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("tour", "first-scenario", "analysis")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 ]
 BLOCK = re.compile(
@@ -84,15 +83,18 @@ def is_printed(expected: list[str], printed: str) -> bool:
 def reader(tmp_path):
     """A reader with a folder, a state of their own, and this Python's programs; labs that they leave up end."""
     state = tempfile.mkdtemp(prefix="cc-")  # short, since sockets' paths are
+    Path(state).chmod(0o711)  # PostgreSQL runs as nobody where this runs as root
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "CLOUDCART_STATE_DIR": state,
         "COLUMNS": "120",
+        "MPLBACKEND": "agg",
         "PYTEST_ADDOPTS": "-p no:cacheprovider",
     }
     folder = tmp_path / "reader"
     folder.mkdir()
+    (folder / "notebooks").symlink_to(ROOT / "notebooks")  # recorded runs, as in a clone
 
     def follow(page):
         for step in steps(page, folder):

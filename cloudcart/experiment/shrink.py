@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from cloudcart.analysis import Run
 from cloudcart.exceptions import UsageError
 from cloudcart.experiment.experiment import Experiment, ScheduledFault
-from cloudcart.experiment.run import Run, require_settings, run
+from cloudcart.experiment.run import require_settings, run
 from cloudcart.experiment.scenario import find_scenario, load_scenario
 from cloudcart.faults import Fault, parse_fault
 from cloudcart.lab import attach, start
