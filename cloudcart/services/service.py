@@ -65,7 +65,7 @@ class Service:
 
     def outbox(self) -> Outbox:
         """Return the service's outbox; to be called once, and its ``run`` and ``measure`` to be kept running."""
-        return Outbox(self.database, self.publisher, self.telemetry)
+        return Outbox(self.database, self.publisher, self.telemetry, durable=self.settings.stores.outbox)
 
     def application(
         self,
