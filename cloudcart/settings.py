@@ -55,6 +55,11 @@ class Stores(_Section):
         description="how long consumers know an event again; longer than Kafka keeps messages (7 days by default)",
     )
     clean_up: Duration = Field(60.0, gt=0, description="time between two looks for rows that are kept no longer")
+    outbox: bool = Field(
+        True,
+        description="keep events with the change that they tell of, publish them afterwards; "
+        "off: each request publishes its own, and waits for the broker",
+    )
 
 
 class Urls(_Section):
@@ -96,6 +101,9 @@ class Gateway(_Section):
     rate_limit: bool = Field(True, description="limit requests per client (sliding window in Redis)")
     rate_limit_requests: int = Field(100, ge=1, description="requests a client may make in one window")
     rate_limit_window: Duration = Field(60.0, description="length of the sliding window")
+    rate_limit_fallback: bool = Field(
+        True, description="while Redis is away, count in each gateway process; off: refuse everybody (503)"
+    )
     cors_origins: tuple[str, ...] = Field(("http://localhost:3001", "http://127.0.0.1:3001"), description="origins")
     timeouts: bool = Field(True, description="give up on a slow upstream (504)")
     timeout: Duration = Field(2.0, gt=0, description="time allowed for one upstream attempt")
@@ -123,6 +131,10 @@ class Products(_Section):
     """Product service."""
 
     low_stock: int = Field(10, ge=0, description="at or below this stock an alert is published")
+    atomic_stock: bool = Field(
+        True,
+        description="check and take stock in one statement; off: read, decide, write, so that two get the same item",
+    )
     hold: Duration = Field(30.0, description="stock taken for an order that is not confirmed by then is released")
 
 
@@ -136,6 +148,7 @@ class Orders(_Section):
     idempotency_keep: Duration = Field(
         24 * 3600.0, gt=0, description="how long an Idempotency-Key gets its first answer again"
     )
+    charge_once: bool = Field(True, description="a payment that is sent again charges nothing; off: it charges again")
     notify: Literal["events", "direct"] = Field(
         "events",
         description="how the worker hears of an order: 'events' by the outbox, 'direct' by a call that waits",
@@ -146,6 +159,11 @@ class Notifications(_Section):
     """Notification worker."""
 
     batch: int = Field(100, ge=1, description="events handled in one transaction at most")
+    dead_letters: bool = Field(
+        True,
+        description="set aside what cannot be read, on the topic's dead-letter topic; "
+        "off: try it again and again, and everything behind it waits",
+    )
 
 
 class Traffic(_Section):

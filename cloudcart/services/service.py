@@ -67,7 +67,7 @@ class Service:
 
     def outbox(self) -> Outbox:
         """Return the service's outbox; to be called once, and its ``run`` and ``measure`` to be kept running."""
-        return Outbox(self.database, self.publisher, self.telemetry)
+        return Outbox(self.database, self.publisher, self.telemetry, durable=self.settings.stores.outbox)
 
     def clean_up(self, *retentions: Retention) -> Background:
         """Return the background work that deletes what is kept no longer."""

@@ -49,6 +49,12 @@ SIGNALS: Final[Mapping[str, GoldenSignal]] = MappingProxyType(
             GoldenSignal("traffic", "traffic", "1/s", "requests a second"),
             GoldenSignal("cpu", "saturation", "ratio", "CPU time a second of the process, in shares of one core"),
             GoldenSignal("memory", "saturation", "bytes", "resident memory of the process, the highest seen"),
+            GoldenSignal(
+                "memory_growth",
+                "saturation",
+                "bytes",
+                "memory of the process at the window's end less at its start",
+            ),
             GoldenSignal("loop_lag", "saturation", "s", "how late the event loop runs a timer, 99th percentile"),
             GoldenSignal("pool", "saturation", "ratio", "share of database connections in use, the highest seen"),
             GoldenSignal(
@@ -59,6 +65,12 @@ SIGNALS: Final[Mapping[str, GoldenSignal]] = MappingProxyType(
                 "saturation",
                 "count",
                 "events published but not yet consumed by a service at the window's end",
+            ),
+            GoldenSignal(
+                "outbox", "saturation", "count", "events of a service committed but not yet published, the highest seen"
+            ),
+            GoldenSignal(
+                "dead_letters", "saturation", "count", "messages that a service could not read and has set aside"
             ),
             GoldenSignal("injected", "faults", "count", "requests that a fault acted on"),
             GoldenSignal(

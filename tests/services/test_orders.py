@@ -226,6 +226,30 @@ def test_rush_for_the_last_ten(start_shop: Any, admin_sql: Any) -> None:
     asyncio.run(main())
 
 
+def test_taking_stock_at_once_is_a_switch(start_shop: Any) -> None:
+    async def main() -> None:
+        async with start_shop("orders", "products", overrides={"products.atomic_stock": "off"}) as shop:
+            await shop.products.patch("/products/3/stock", json={"stock": 2}, headers=shop.admin)
+            answers = [await pay(shop, (await ordered(shop, *lines))["id"]) for lines in [[(3, 1)], [(3, 2), (4, 1)]]]
+            assert [answer.status_code for answer in answers] == [200, 409]  # one after the other it does no harm
+            assert [await stock_of(shop, product) for product in (3, 4)] == [1, 10_000]
+            assert (await pay(shop, answers[0].json()["id"])).status_code == 409
+
+    asyncio.run(main())
+
+
+def test_charging_once_is_a_switch(start_shop: Any, admin_sql: Any) -> None:
+    async def main() -> None:
+        async with start_shop("orders", "products", overrides={"orders.charge_once": "off"}) as shop:
+            order = await ordered(shop, (1, 1))
+            key = {"idempotency-key": "the same"}
+            assert [(await pay(shop, order["id"], **key)).status_code for _ in range(2)] == [200, 200]
+            (amount,) = admin_sql.execute("SELECT amount FROM orders.payments").fetchone()
+            assert amount == 2 * Decimal("129.99")
+
+    asyncio.run(main())
+
+
 def test_paying_at_the_same_time_charges_once(start_shop: Any, admin_sql: Any) -> None:
     async def main() -> None:
         async with start_shop("orders", "products") as shop:

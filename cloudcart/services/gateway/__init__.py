@@ -121,7 +121,9 @@ def _rate_limit(settings: Settings, redis: Redis | None) -> RateLimit | None:
     if not switches.rate_limit:
         return None
     run = None if redis is None else partial(redis.run, redis.script(SCRIPT))
-    return RateLimit(run, switches.rate_limit_requests, switches.rate_limit_window)
+    return RateLimit(
+        run, switches.rate_limit_requests, switches.rate_limit_window, fallback=switches.rate_limit_fallback
+    )
 
 
 def _reset(settings: Settings, gateway: Gateway, redis: Redis | None) -> ASGIApp:

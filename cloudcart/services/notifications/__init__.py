@@ -24,7 +24,8 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     """
     service = Service("notifications", settings, registry)
     listeners = Listeners()
-    worker = Worker(service.database, service.publisher, listeners, service.telemetry)
+    dead_letters = settings.notifications.dead_letters
+    worker = Worker(service.database, service.publisher, listeners, service.telemetry, dead_letters=dead_letters)
     consumer = EventConsumer(
         settings.stores.kafka,
         "notifications",

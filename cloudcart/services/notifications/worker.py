@@ -54,9 +54,19 @@ class Worker:
         publisher: where dead letters go.
         listeners: clients that listen live.
         telemetry: where events are counted.
+        dead_letters: set aside what cannot be read; else it is not handled, nor what is handed over with it.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, listeners: Listeners, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        listeners: Listeners,
+        telemetry: Telemetry,
+        *,
+        dead_letters: bool = True,
+    ) -> None:
+        self._dead_letters = dead_letters
         self._database = database
         self._publisher = publisher
         self._listeners = listeners
@@ -73,6 +83,7 @@ class Worker:
 
         Raises:
             StoreError: PostgreSQL, or Kafka for a dead letter, is not there; hand them over again.
+            ValueError: one cannot be read, and is not to be set aside.
         """
         readable: list[tuple[Record, Event]] = []
         unreadable: list[Unreadable] = []
@@ -80,6 +91,8 @@ class Worker:
             try:
                 readable.append((record, decode(record.topic, record.value or b"")))
             except ValueError as error:
+                if not self._dead_letters:
+                    raise
                 unreadable.append(Unreadable(record, str(error)))
         unreadable += await self._store_readable(readable)
         await self._set_aside(unreadable)

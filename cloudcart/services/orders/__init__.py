@@ -34,7 +34,8 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     products = ProductsClient(service)
     notifier = Notifier(service)
     ordering = Ordering(service.database, outbox, products, notifier, metrics)
-    moving = Moving(service.database, outbox, ordering, products, notifier, metrics)
+    charge_once = settings.orders.charge_once
+    moving = Moving(service.database, outbox, ordering, products, notifier, metrics, charge_once=charge_once)
 
     async def count_by_status() -> None:
         metrics.set_by_status(await ordering.count_by_status())

@@ -23,7 +23,7 @@ from cloudcart.services.orders.states import OPEN
 from cloudcart.services.service import trace_id
 from cloudcart.services.totals import Totals
 from cloudcart.stores.database import Database, Row
-from cloudcart.stores.outbox import PUBLISH, Outbox, event_parameters
+from cloudcart.stores.outbox import PUBLISH, Outbox
 
 _LARGEST_TOTAL: Final = Decimal("99999999.99")  # of the column
 
@@ -182,11 +182,11 @@ class Ordering:
             "prices": prices,
         }
         async with key.scope(self._database) as session:
-            row = await session.row(_INSERT, parameters | event_parameters([created]))
+            row = await session.row(_INSERT, parameters | self._outbox.parameters([created]))
             assert row is not None
             answer = Answer(201, Order.model_validate(row).model_dump_json().encode())
             await key.keep(session, answer)
-        self._outbox.wake()
+        await self._outbox.committed([created])
         self._metrics.count([created])
         await self._notifier.tell([created])
         return answer

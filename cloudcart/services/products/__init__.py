@@ -31,7 +31,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     """
     service = Service("products", settings, registry)
     outbox = service.outbox()
-    stock = Stock(outbox, settings.products.low_stock, service.telemetry)
+    stock = Stock(outbox, settings.products.low_stock, service.telemetry, atomic=settings.products.atomic_stock)
     orders = OrdersClient(service)
     catalogue = Catalogue(service.database, outbox, stock, orders.open_orders)
     events = OrderEvents(service.database, outbox, stock, service.telemetry)
