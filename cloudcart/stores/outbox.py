@@ -119,9 +119,7 @@ class Outbox:
         except StoreError:
             outcomes = [False] * len(events)
         for event, confirmed in zip(events, outcomes, strict=True):
-            if confirmed:
-                self._published.labels(event.topic).inc()
-            else:
+            if not confirmed:
                 _LOG.warning("%s %s is lost: Kafka did not confirm it", event.topic, event.event_id)
 
     async def run(self) -> None:
