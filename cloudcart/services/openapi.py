@@ -13,9 +13,9 @@ import fastapi.routing
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from cloudcart.services.lists import EXACT
 from cloudcart.services.problems import MEDIA_TYPE
 from cloudcart.services.security import SERVICE_HEADER, current_user, require_admin, require_service
-from cloudcart.services.totals import EXACT
 
 Document = dict[str, Any]
 

@@ -18,6 +18,7 @@ import psycopg
 from cloudcart.events import Event, decode
 from cloudcart.exceptions import StoreError
 from cloudcart.services.answers import Page
+from cloudcart.services.lists import Listing, Lists
 from cloudcart.services.notifications.messages import details_of, sentence_for
 from cloudcart.services.notifications.models import Notification
 from cloudcart.services.notifications.stream import Listeners
@@ -32,8 +33,10 @@ INSERT INTO notifications (user_id, event_id, event_type, message, details, occu
 SELECT * FROM unnest(%s::int[], %s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamptz[])
 RETURNING *
 """
-_LIST: Final = "SELECT * FROM notifications WHERE user_id = %s ORDER BY id DESC LIMIT %s OFFSET %s"
-_COUNT: Final = "SELECT count(*) AS total FROM notifications WHERE user_id = %s"
+_LIST: Final = Listing(
+    "SELECT * FROM notifications WHERE user_id = %(user_id)s ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s",
+    "SELECT count(*) AS total FROM (SELECT FROM notifications WHERE user_id = %(user_id)s LIMIT %(most)s) AS counted",
+)
 _AFTER: Final = "SELECT * FROM notifications WHERE user_id = %s AND id > %s ORDER BY id LIMIT 500"
 _EMPTY: Final = "TRUNCATE inbox, inbox_watermark, notifications"
 _LOG: Final = logging.getLogger(__name__)
@@ -70,6 +73,7 @@ class Worker:
         self._database = database
         self._publisher = publisher
         self._listeners = listeners
+        self._lists = Lists()
         self._consumed = consumed_counter(telemetry)
         self._end_to_end = DurationHistogram(
             "event_end_to_end_seconds",
@@ -109,9 +113,7 @@ class Worker:
     async def page(self, user_id: int, page: Page) -> tuple[list[Row], int]:
         """Return one page of a user's notifications, newest first, and how many there are."""
         async with self._database.session() as session:
-            rows = await session.rows(_LIST, (user_id, page.limit, page.offset))
-            counted = await session.row(_COUNT, (user_id,))
-        return rows, counted["total"] if counted else 0
+            return await self._lists.page(session, _LIST, {"user_id": user_id}, page)
 
     async def after(self, user_id: int, last_id: int) -> list[Notification]:
         """Return a user's notifications after one that was seen, oldest first."""

@@ -14,6 +14,7 @@ from typing import Final, LiteralString
 from cloudcart.events import OrderCreated, OrderLine
 from cloudcart.exceptions import AnsweredMeanwhileError, RefusedError
 from cloudcart.services.answers import Page
+from cloudcart.services.lists import Listing, Lists
 from cloudcart.services.orders.idempotency import Answer, RequestKey
 from cloudcart.services.orders.metrics import OrderMetrics
 from cloudcart.services.orders.models import NewLine, NewOrder, Order
@@ -21,7 +22,6 @@ from cloudcart.services.orders.notifying import Notifier
 from cloudcart.services.orders.products_client import Priced, ProductsClient
 from cloudcart.services.orders.states import OPEN
 from cloudcart.services.service import trace_id
-from cloudcart.services.totals import Totals
 from cloudcart.stores.database import Database, Row
 from cloudcart.stores.outbox import PUBLISH, Outbox
 
@@ -46,7 +46,7 @@ SELECT orders.*, (
 ) AS items
 """
 _BY_ID: Final = f"{WITH_ITEMS} FROM orders WHERE id = %s"
-# One pair of statements for each combination of filters, since no plan of a statement for all would use each index.
+# A pair of statements for each combination of filters, since no plan of a statement for all would use each index.
 # The page is found among the ids alone, in an index: what is skipped is neither read nor put together.
 _FILTERS: Final[Mapping[tuple[bool, bool], LiteralString]] = {
     (False, False): "",
@@ -54,20 +54,15 @@ _FILTERS: Final[Mapping[tuple[bool, bool], LiteralString]] = {
     (False, True): "WHERE status = %(status)s",
     (True, True): "WHERE user_id = %(user_id)s AND status = %(status)s",
 }
-LISTS: Final[Mapping[tuple[bool, bool], LiteralString]] = {
-    filters: f"""
-{WITH_ITEMS} FROM orders WHERE id = ANY(ARRAY(
-    SELECT id FROM orders {where} ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s
-)) ORDER BY id DESC
-"""  # noqa: S608  # what is put in is a constant
+_PAGE: Final = "SELECT id FROM orders {where} ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s"
+LISTS: Final = {
+    filters: Listing(
+        f"{WITH_ITEMS} FROM orders WHERE id = ANY(ARRAY({_PAGE.format(where=where)})) ORDER BY id DESC",
+        f"SELECT count(*) AS total FROM (SELECT FROM orders {where} LIMIT %(most)s) AS counted",  # noqa: S608
+    )
     for filters, where in _FILTERS.items()
 }
-"""The statement of a list, by whether it is of one user, and of one status."""
-COUNTS: Final[Mapping[tuple[bool, bool], LiteralString]] = {
-    filters: f"SELECT count(*) AS total FROM (SELECT FROM orders {where} LIMIT %(most)s) AS counted"  # noqa: S608  # as above
-    for filters, where in _FILTERS.items()
-}
-"""The statement that counts it, up to a limit."""
+"""Lists of orders, by whether they are of one user, and of one status."""
 _COUNT_OPEN: Final = """
 SELECT count(DISTINCT orders.id) AS total FROM orders JOIN order_items ON order_id = orders.id
 WHERE product_id = %s AND status = ANY(%s)
@@ -97,7 +92,7 @@ class Ordering:
         self._notifier = notifier
         self._metrics = metrics
         self._ids = deque[int]()
-        self._totals = Totals()
+        self._lists = Lists()
 
     async def create(self, user_id: int, new: NewOrder, key: RequestKey) -> Answer:
         """Accept an order; the same key and body give the same order.
@@ -126,19 +121,10 @@ class Ordering:
         return row
 
     async def page(self, page: Page, user_id: int | None, status: str | None) -> tuple[list[Row], int]:
-        """Return one page of the orders that match, newest first, and how many match in all (``services.totals``)."""
-        filters = user_id is not None, status is not None
+        """Return one page of the orders that match, newest first, and how many match in all."""
         wanted = {"user_id": user_id, "status": status}
         async with self._database.session() as session:
-            rows = await session.rows(LISTS[filters], {**wanted, "limit": page.limit, "offset": page.offset})
-            if page.offset == 0 and len(rows) < page.limit:
-                return rows, len(rows)
-
-            async def count(most: int) -> int:
-                row = await session.row(COUNTS[filters], {**wanted, "most": most})
-                return row["total"] if row else 0
-
-            return rows, await self._totals.of((user_id, status), count)
+            return await self._lists.page(session, LISTS[user_id is not None, status is not None], wanted, page)
 
     async def count_open(self, product_id: int) -> int:
         """Return how many open orders have a product."""
