@@ -126,10 +126,9 @@ class Shop:
             return Outcome.UNKNOWN
         if answer.status == 200:
             return Outcome.DONE
-        document = answer.json()
-        if answer.status == 409 and "missing" in document:
+        if answer.status == 409 and "missing" in answer.json():
             return Outcome.REFUSED
-        if answer.status == 409 and "attempt" in document["error"]:  # given up, or another one is under way
+        if answer.status == 409 and "attempt" in _error(answer):  # given up, or another one is under way
             return Outcome.UNKNOWN
         return self._surprise("pay", answer)
 
@@ -167,8 +166,15 @@ class Shop:
         return answer
 
     def _surprise(self, step: str, answer: Response) -> Outcome:
-        self.surprises[f"{step} was answered with {answer.status} {answer.body[:200]!r}"] += 1
+        self.surprises[f"{step} was answered with {answer.status}: {_error(answer)}"] += 1
         return Outcome.REFUSED
+
+
+def _error(answer: Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return repr(answer.body[:100])
 
 
 def plan(buyers: Sequence[PreparedUser], count: int, draw: random.Random) -> list[Checkout]:

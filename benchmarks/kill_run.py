@@ -29,6 +29,7 @@ from cloudcart.lab import Lab
 from cloudcart.lab.event_tap import EventTap
 
 PATIENCE = 60.0  # seconds for what is unknown to become known
+SHOWN = 20  # of what is wrong
 HOLD = 3.0  # seconds that stock is kept for a payment that did not happen: the sweep is to be seen at work
 OVERRIDES = {"gateway.rate_limit": "off", "products.hold": HOLD}
 
@@ -140,8 +141,10 @@ def show(found: dict[str, Any]) -> None:
         f"{found['restarts']} restarts of services\n"
         f"  blows: {blows}"
     )
-    for each in found["wrong"]:
+    for each in found["wrong"][:SHOWN]:
         print(f"  WRONG: {each}")
+    if (more := len(found["wrong"]) - SHOWN) > 0:
+        print(f"  WRONG: and {more} more")
 
 
 def seeds(text: str) -> list[int]:

@@ -35,7 +35,6 @@ _INITDB: Final = "--no-sync --no-locale --no-instructions -E UTF8 -A trust"
 _OPTIONS: Final = {
     "listen_addresses": "",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
