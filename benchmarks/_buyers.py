@@ -22,6 +22,7 @@ from cloudcart.lab import Lab, PreparedUser
 from cloudcart.services.http_client import HttpClient, Response
 
 BUYERS = 50
+CROWD = 20  # who ask again at the same time; more would only be refused again
 PRODUCTS = 24  # of the seed
 SCARCE = PRODUCTS  # the one that is to run out
 SCARCE_SHARE = 0.1  # of check-outs
@@ -98,11 +99,15 @@ class Shop:
             each.cancelled = await self._cancel(each)
 
     async def settle(self, checkouts: Sequence[Checkout], patience: float) -> None:
-        """Ask again until the outcome of each is known, for ``patience`` seconds at most."""
+        """Ask again until the outcome of each is known, or for ``patience`` seconds none more was."""
+        left = [each for each in checkouts if not each.settled]
         end = time.monotonic() + patience
-        while (left := [each for each in checkouts if not each.settled]) and time.monotonic() < end:
-            for first in range(0, len(left), BUYERS):  # a crowd of all at once would only be refused
-                await asyncio.gather(*map(self.check_out, left[first : first + BUYERS]))
+        while left and time.monotonic() < end:
+            for first in range(0, len(left), CROWD):
+                await asyncio.gather(*map(self.check_out, left[first : first + CROWD]))
+            before, left = len(left), [each for each in left if not each.settled]
+            if len(left) < before:
+                end = time.monotonic() + patience
             await asyncio.sleep(0.2)
 
     async def close(self) -> None:

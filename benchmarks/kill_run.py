@@ -17,6 +17,7 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -28,7 +29,7 @@ from cloudcart.events import OrderCreated, OrderPaymentConfirmed, OrderStatusCha
 from cloudcart.lab import Lab
 from cloudcart.lab.event_tap import EventTap
 
-PATIENCE = 60.0  # seconds for what is unknown to become known
+PATIENCE = 60.0  # seconds without anything becoming known
 SHOWN = 20  # of what is wrong
 HOLD = 3.0  # seconds that stock is kept for a payment that did not happen: the sweep is to be seen at work
 OVERRIDES = {"gateway.rate_limit": "off", "products.hold": HOLD}
@@ -72,24 +73,39 @@ def swept(database: psycopg.Connection[Any]) -> bool:
 
 def lost(database: psycopg.Connection[Any], tap: EventTap, checkouts: list[Checkout]) -> list[str]:
     """Return a sentence for each thing that is missing or there twice, beside what the invariants say."""
-    statuses = dict(database.execute(ORDERS).fetchall())
-    paid = Counter(order for (order,) in database.execute(PAYMENTS))
-    told = dict(database.execute(TOLD).fetchall())
-    found = [f"nothing is known of check-out {each.key}: {each}" for each in checkouts if not each.settled]
-    found += [f"order {each} was acknowledged and is not there" for each in acknowledged(checkouts) - statuses.keys()]
-    found += [f"order {each} is there and nobody ordered it" for each in statuses.keys() - acknowledged(checkouts)]
+    return [*unsettled(checkouts), *wrong_orders(database, checkouts), *wrong_notifications(database, tap)]
+
+
+def unsettled(checkouts: list[Checkout]) -> Iterator[str]:
+    """Yield what the shop never answered."""
     for each in checkouts:
-        if each.ordered is Outcome.DONE and paid[each.order_id] != (each.paid is Outcome.DONE):
-            found.append(f"order {each.order_id}: payment {each.paid}, and there are {paid[each.order_id]}")
+        if not each.settled:
+            yield f"{each.key}: ordered {each.ordered}, paid {each.paid}, cancelled {each.cancelled}"
+
+
+def wrong_orders(database: psycopg.Connection[Any], checkouts: list[Checkout]) -> Iterator[str]:
+    """Compare orders and payments with what buyers were told."""
+    statuses = dict(database.execute(ORDERS).fetchall())
+    payments = Counter(order for (order,) in database.execute(PAYMENTS))
+    for number in acknowledged(checkouts) - statuses.keys():
+        yield f"order {number} was acknowledged and is not there"
+    for number in statuses.keys() - acknowledged(checkouts):
+        yield f"order {number} is there and nobody ordered it"
+    for each in (each for each in checkouts if each.settled and each.ordered is Outcome.DONE):
+        if payments[each.order_id] != (each.paid is Outcome.DONE):
+            yield f"order {each.order_id}: payment {each.paid}, and there are {payments[each.order_id]}"
         if each.cancelled is Outcome.DONE and statuses.get(each.order_id) != "cancelled":
-            found.append(f"order {each.order_id} was cancelled and is {statuses.get(each.order_id)}")
+            yield f"order {each.order_id} was cancelled and is {statuses.get(each.order_id)}"
+
+
+def wrong_notifications(database: psycopg.Connection[Any], tap: EventTap) -> Iterator[str]:
+    """Compare what users were told with what was published: each event of an order once, however often it came."""
+    told = dict(database.execute(TOLD).fetchall())
     for event in {event.event_id: event for event in tap.events()}.values():
-        if (
-            isinstance(event, OrderCreated | OrderPaymentConfirmed | OrderStatusChanged)
-            and told.get(event.event_id) != 1
-        ):
-            found.append(f"{event.topic} of order {event.order_id} was told {told.get(event.event_id, 0)} times")
-    return found
+        if isinstance(event, OrderCreated | OrderPaymentConfirmed | OrderStatusChanged):
+            times = told.get(event.event_id, 0)
+            if times != 1:
+                yield f"{event.topic} of order {event.order_id} was told {times} times"
 
 
 def acknowledged(checkouts: list[Checkout]) -> set[int]:
