@@ -1,9 +1,10 @@
 """Is anything lost when processes are killed under load? Check-outs at a steady rate, and a random blow every 3 s.
 
     python benchmarks/kill_run.py [--seeds 1-5] [--seconds 60] [--rate 30] [--every 3] [--quick] [--json]
+    python benchmarks/kill_run.py --every 1 --set stores.outbox=off    # what the outbox is for: some event is lost
 
-Blows: each service and the worker killed (SIGKILL) or paused, the broker paused, Redis killed, every session of
-PostgreSQL ended. Afterwards buyers ask again for whatever they had no answer to; then every order that the shop
+Blows: each service and the worker killed (SIGKILL) or paused, the broker paused, Redis and PostgreSQL killed, every
+session of PostgreSQL ended. Afterwards buyers ask again for whatever they had no answer to; then every order that the shop
 acknowledged must be there, once, paid for once if it was paid, and every event published, handled, and told once. Exits
 with 1 if anything is not so. The same seed kills the same processes in the same order.
 """
@@ -115,8 +116,9 @@ def acknowledged(checkouts: list[Checkout]) -> set[int]:
 
 def one_seed(seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Start a shop, break it as the seed says, and return the counts and what is wrong."""
+    overrides = {**OVERRIDES, **dict(entry.split("=", 1) for entry in options.overrides)}
     with (
-        cloudcart.start(overrides=OVERRIDES, name=f"kill-run-{seed}", prometheus=False) as lab,
+        cloudcart.start(overrides=overrides, name=f"kill-run-{seed}", prometheus=False) as lab,
         lab.tap_events() as tap,
     ):
         shop, checkouts, blows = asyncio.run(storm(lab, options, random.Random(seed)))
@@ -179,6 +181,9 @@ def main() -> int:
     arguments.add_argument("--seconds", type=float, default=60.0, help="of load for each seed (default 60)")
     arguments.add_argument("--rate", type=float, default=30.0, help="check-outs a second (default 30)")
     arguments.add_argument("--every", type=float, default=3.0, help="seconds between two blows (default 3)")
+    arguments.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="of the shop"
+    )
     arguments.add_argument("--quick", action="store_true", help="the first seed only, 16 s, a blow every 1.5 s")
     arguments.add_argument("--json", action="store_true", help="print JSON only")
     options = arguments.parse_args()
