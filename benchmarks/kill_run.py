@@ -4,9 +4,9 @@
     python benchmarks/kill_run.py --every 1 --set stores.outbox=off    # what the outbox is for: some event is lost
 
 Blows: each service and the worker killed (SIGKILL) or paused, the broker paused, Redis and PostgreSQL killed, every
-session of PostgreSQL ended. Afterwards buyers ask again for whatever they had no answer to; then every order that the shop
-acknowledged must be there, once, paid for once if it was paid, and every event published, handled, and told once. Exits
-with 1 if anything is not so. The same seed kills the same processes in the same order.
+session of PostgreSQL ended. Afterwards buyers ask again for whatever they had no answer to; then every order that was
+acknowledged must be there, once, paid for once if it was paid, and every event published, handled, and told once.
+Exits with 1 if anything is not so. The same seed kills the same processes in the same order.
 """
 
 from __future__ import annotations
