@@ -22,6 +22,7 @@ from cloudcart.lab import Lab, PreparedUser
 from cloudcart.services.http_client import HttpClient, Response
 
 BUYERS = 50
+CROWD = 20  # who ask again at the same time; more would only be refused again
 PRODUCTS = 24  # of the seed
 SCARCE = PRODUCTS  # the one that is to run out
 SCARCE_SHARE = 0.1  # of check-outs
@@ -98,11 +99,15 @@ class Shop:
             each.cancelled = await self._cancel(each)
 
     async def settle(self, checkouts: Sequence[Checkout], patience: float) -> None:
-        """Ask again until the outcome of each is known, for ``patience`` seconds at most."""
+        """Ask again until the outcome of each is known, or for ``patience`` seconds none more was."""
+        left = [each for each in checkouts if not each.settled]
         end = time.monotonic() + patience
-        while (left := [each for each in checkouts if not each.settled]) and time.monotonic() < end:
-            for first in range(0, len(left), BUYERS):  # a crowd of all at once would only be refused
-                await asyncio.gather(*map(self.check_out, left[first : first + BUYERS]))
+        while left and time.monotonic() < end:
+            for first in range(0, len(left), CROWD):
+                await asyncio.gather(*map(self.check_out, left[first : first + CROWD]))
+            before, left = len(left), [each for each in left if not each.settled]
+            if len(left) < before:
+                end = time.monotonic() + patience
             await asyncio.sleep(0.2)
 
     async def close(self) -> None:
@@ -126,10 +131,9 @@ class Shop:
             return Outcome.UNKNOWN
         if answer.status == 200:
             return Outcome.DONE
-        document = answer.json()
-        if answer.status == 409 and "missing" in document:
+        if answer.status == 409 and "missing" in answer.json():
             return Outcome.REFUSED
-        if answer.status == 409 and "attempt" in document["error"]:  # given up, or another one is under way
+        if answer.status == 409 and "attempt" in _error(answer):  # given up, or another one is under way
             return Outcome.UNKNOWN
         return self._surprise("pay", answer)
 
@@ -167,8 +171,15 @@ class Shop:
         return answer
 
     def _surprise(self, step: str, answer: Response) -> Outcome:
-        self.surprises[f"{step} was answered with {answer.status} {answer.body[:200]!r}"] += 1
+        self.surprises[f"{step} was answered with {answer.status}: {_error(answer)}"] += 1
         return Outcome.REFUSED
+
+
+def _error(answer: Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return repr(answer.body[:100])
 
 
 def plan(buyers: Sequence[PreparedUser], count: int, draw: random.Random) -> list[Checkout]:

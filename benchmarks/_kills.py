@@ -17,8 +17,11 @@ import psycopg
 from cloudcart.lab import Lab
 from cloudcart.settings import SERVICES
 
-PAUSE = 2.5  # seconds; longer than every time-out within the shop
-WITHOUT_REDIS = 1.0  # seconds
+PAUSES = (
+    1.0,
+    6.0,
+)  # seconds, from and to: longer than every time-out within the shop, and than a consumer may be silent
+WITHOUT_STORE = 1.0  # seconds
 
 CUT_CONNECTIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -28,29 +31,30 @@ WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 Deeds = Mapping[str, Callable[[], object]]
 
 
-def deeds(lab: Lab) -> Deeds:
-    """Return everything that may be done to ``lab``, by its name."""
+def deeds(lab: Lab, draw: random.Random) -> Deeds:
+    """Return everything that may be done to ``lab``, by its name; ``draw`` decides how long a pause is."""
     found: dict[str, Callable[[], object]] = {}
     for service in SERVICES:
         found[f"kill {service}"] = partial(lab.control, "kill", service=service)
-        found[f"pause {service}"] = partial(pause, lab, service)
+        found[f"pause {service}"] = partial(pause, lab, service, draw)
     return found | {
-        "pause broker": partial(pause, lab, "broker"),
-        "kill redis": partial(kill_redis, lab),
+        "pause broker": partial(pause, lab, "broker", draw),
+        "kill redis": partial(kill_store, lab, "valkey"),
+        "kill postgres": partial(kill_store, lab, "postgres"),
         "cut database connections": partial(cut_connections, lab),
     }
 
 
-def pause(lab: Lab, process: str) -> None:
+def pause(lab: Lab, process: str, draw: random.Random) -> None:
     """Stop a process for a while; the supervisor lets it go on."""
-    lab.control("hold", service=process, holder="kill run", pause=True, seconds=PAUSE)
+    lab.control("hold", service=process, holder="kill run", pause=True, seconds=draw.uniform(*PAUSES))
 
 
-def kill_redis(lab: Lab) -> None:
-    """Kill the Redis-protocol server, and start it again, empty, after a moment."""
-    lab.control("kill", service="valkey")
-    time.sleep(WITHOUT_REDIS)
-    lab.control("restart", service="valkey")
+def kill_store(lab: Lab, store: str) -> None:
+    """Kill a store, and start it again after a moment with what it had on disk: Redis has nothing."""
+    lab.control("kill", service=store)
+    time.sleep(WITHOUT_STORE)
+    lab.control("restart", service=store)
 
 
 def cut_connections(lab: Lab) -> None:
@@ -67,7 +71,7 @@ def in_turns(names: list[str], draw: random.Random) -> Iterator[str]:
 
 async def kill(lab: Lab, every: float, seconds: float, draw: random.Random, done: Counter[str]) -> None:
     """Do something every so many seconds; not in the last ``every`` of ``seconds``. Count it in ``done``."""
-    possible = deeds(lab)
+    possible = deeds(lab, draw)
     began = time.monotonic()
     for number, name in enumerate(in_turns(sorted(possible), draw), 1):
         if number * every >= seconds:

@@ -147,7 +147,10 @@ class Lab:
     def unsteady(self) -> list[str]:
         """Return a sentence for each reason why a run should not begin now; none when all is well."""
         missing = self._ports.keys() - ready_services(self._ports, 1.0)
-        return [f"the service {service} was not ready before the run" for service in sorted(missing)]
+        reasons = [f"the service {service} was not ready before the run" for service in sorted(missing)]
+        if self._traffic_port:
+            reasons.append("synthetic visitors come to this lab; what is measured wants one without --traffic")
+        return reasons
 
     def wait_ready(self, timeout: float = _READY_TIMEOUT) -> None:
         """Wait until every service is ready, as after one was killed.
@@ -265,7 +268,9 @@ class Lab:
 
         try:
             with self._without_traffic(), psycopg.connect(self._made["database"], autocommit=True) as connection:
-                return check_invariants(lambda statement: connection.execute(statement).fetchall(), tap.events)
+                return check_invariants(
+                    lambda statement: connection.execute(statement).fetchall(), tap.events, lambda: tap.incomplete
+                )
         except psycopg.Error as error:
             raise LabError(f"the invariants cannot be checked: {error}; 'cloudcart status' shows the lab") from None
 

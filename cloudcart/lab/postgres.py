@@ -34,8 +34,7 @@ _INITDB_PATIENCE: Final = 3.0  # seconds
 _INITDB: Final = "--no-sync --no-locale --no-instructions -E UTF8 -A trust"
 _OPTIONS: Final = {
     "listen_addresses": "",
-    "fsync": "off",
-    "synchronous_commit": "off",
+    "fsync": "off",  # what was written outlives a killed server; only a machine that stops would lose it
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",

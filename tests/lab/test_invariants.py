@@ -103,6 +103,12 @@ def test_an_event_that_is_made_twice_or_up_is_found(data, more, said):
     assert said in data.check()[CHANGES]
 
 
+def test_events_that_the_broker_has_dropped_leave_it_undecided(data):
+    del data.events[:2]
+    results = check_invariants(data.query, lambda: data.events, lambda: True)
+    assert verdict_of(results) == "inconclusive"
+
+
 def test_an_event_that_nobody_handled_is_found(data):
     data.handled = data.events[1:]
     assert "was published and not handled" in data.check()[HANDLED]

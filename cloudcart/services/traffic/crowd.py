@@ -29,33 +29,34 @@ class Crowd:
         self._visits = visits
         self._coming = coming
         self._metrics = metrics
+        self._inside = 0
 
     async def run(self) -> None:
         """Let visitors in until cancelled."""
-        began = asyncio.get_running_loop().time()
-        async with asyncio.TaskGroup() as present:
-            inside = 0
-
-            async def stay(arrival: Arrival) -> None:
-                nonlocal inside
-                inside += 1
-                self._metrics.present.set(inside)
-                try:
-                    await self._visits.visit(arrival.kind)
-                except Exception:  # an answer that nobody expected must not end all traffic
-                    _LOG.exception("a visitor was surprised")
-                finally:
-                    inside -= 1
-                    self._metrics.present.set(inside)
-
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        async with asyncio.TaskGroup() as inside:
             for arrival in self._coming:
-                early = began + arrival.due - asyncio.get_running_loop().time()
+                early = began + arrival.due - clock()
                 if early < -_LATE:
                     began -= early
                 await asyncio.sleep(max(0.0, early))
                 self._metrics.burst.set(arrival.in_burst)
-                if inside >= _MOST:
+                if self._inside < _MOST:
+                    self._count(+1)
+                    self._metrics.visits.labels(arrival.kind).inc()
+                    inside.create_task(self._stay(arrival))
+                else:
                     self._metrics.turned_away.inc()
-                    continue
-                self._metrics.visits.labels(arrival.kind).inc()
-                present.create_task(stay(arrival))
+
+    async def _stay(self, arrival: Arrival) -> None:
+        try:
+            await self._visits.visit(arrival.kind)
+        except Exception:  # an answer that nobody expected must not end all traffic
+            _LOG.exception("a visitor was surprised")
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._inside += change
+        self._metrics.present.set(self._inside)

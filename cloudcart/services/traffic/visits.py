@@ -17,6 +17,7 @@ from cloudcart.services.traffic.clerk import Sales
 from cloudcart.services.traffic.client import Answer, Client
 from cloudcart.settings import Traffic
 
+_FIRST: Final = 5  # accounts that there have to be first: with fewer, each would meet the rate limit
 _LOOKED_AT: Final = 24  # products in a list
 _MOST: Final = 2  # pieces that a visitor buys
 _WORDS: Final = ("mug", "lamp", "shirt", "bag", "book")
@@ -61,14 +62,14 @@ class Visits:
 
     async def visit(self, kind: Kind) -> None:
         """Do what a visitor of this kind does; returns when they leave."""
-        if kind is Kind.REGISTER or not self._accounts:
+        if kind is Kind.REGISTER or len(self._accounts) < min(_FIRST, self._limit):
             await self._register()
-        elif self._accounts:
+        else:
             await self._visit[kind](self._draw.choice(list(self._accounts.values())))
 
     async def _register(self) -> None:
-        async with self._registering:  # the first visitors come together, and one account is enough for all of them
-            if self._accounts and len(self._accounts) >= self._limit:
+        async with self._registering:  # visitors who come together must not become too many
+            if len(self._accounts) >= self._limit:
                 return
             name, password = f"visitor-{secrets.token_hex(6)}", secrets.token_urlsafe(12)
             body = {"username": name, "email": f"{name}@example.com", "password": password}
