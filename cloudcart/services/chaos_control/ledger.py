@@ -249,6 +249,8 @@ class Ledger:
             if entry is not None:
                 before = entry.counts.get(process, (0, 0))
                 entry.counts[process] = (max(before[0], counts[0]), max(before[1], counts[1]))
+                if entry.state == "carried" and not entry.is_told:
+                    self._news.send()  # nothing else may be going on that would make somebody look
 
     def _carried(self, fault_id: str, document: Mapping[str, object] | None) -> Injected | None:
         """Return a new entry for a fault that a request has brought along; None for what makes no sense here."""
@@ -261,7 +263,6 @@ class Ledger:
         now = datetime.now(UTC)
         entry = Injected(fault_id, fault, 0, now, now, self._clock(), self.version, state="carried", ended_at=now)
         self._remember(entry)
-        self._news.send()  # so that its hits are told
         return entry
 
     # What happens by itself

@@ -42,12 +42,13 @@ class Measured:
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[dict[str, list[Measured] | str]]:
+def table(request: pytest.FixtureRequest) -> Iterator[dict[str, list[Measured] | str]]:
     """By kind: what was measured, or why it cannot be done here. Printed at the end, and written if asked for."""
     rows: dict[str, list[Measured] | str] = {}
     yield rows
     text = page(rows)
-    print(f"\n{text}")
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{text}")
     if WRITING and rows.keys() == FAULTS.keys():
         DOCUMENT.write_text(text)
 
@@ -125,7 +126,7 @@ was back, less than half of the promised move above its rest. Times count from t
 of the reading that shows it. Of the seeds the smallest move and the longest times are given, and the hits of each, in
 which control plane, metrics, events and marked answers agreed.
 
-`CLOUDCART_WRITE_CONTRACTS=1 pytest tests/lab/contracts -s` measures everything and writes this page."""
+`CLOUDCART_WRITE_CONTRACTS=1 pytest tests/lab/contracts` measures everything and writes this page."""
 
 
 def page(rows: dict[str, Any]) -> str:
