@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -80,6 +80,7 @@ def measure(shop: Any, kind: str, seed: int) -> Measured:
     left = contract.clears_within + _SPARE
     wait_until(read, lambda value: value - rest < contract.at_least / 2, left, contract.quantity)
     cleared = time.monotonic() - healed
+    assert (shown <= contract.shows_within + _SPARE, cleared <= contract.clears_within + _SPARE) == (True, True)
     return Measured(moved - rest, shown, cleared, check_accounts(shop, fault.id, looks))
 
 
@@ -143,13 +144,16 @@ def line(kind: str, measured: list[Measured] | str) -> str:
     else:
         cells = [
             contract.quantity.format(min(one.moved for one in measured)),
-            *(
-                format_duration(math.ceil(max(times) * 100) / 100)
-                for times in zip(*[(m.shown, m.cleared) for m in measured], strict=True)
-            ),
+            longest(one.shown for one in measured),
+            longest(one.cleared for one in measured),
             " ".join(str(one.hits) for one in measured),
         ]
     return f"| {' | '.join([*declared(FAULTS[kind]), *cells])} |"
+
+
+def longest(times: Iterable[float]) -> str:
+    """Return the longest, rounded up to hundredths of a second."""
+    return format_duration(math.ceil(max(times) * 100) / 100)
 
 
 def declared(kind: type[Fault]) -> list[str]:
