@@ -21,10 +21,10 @@ class PublishDelay(DelayingFault):
         "end-to-end",
         "event_end_to_end_seconds grows by the delay",
         quantity=END_TO_END,
-        at_least=0.5,
-        shows_within=2.0,
-        clears_within=2.0,
-        example={"target": "users", "delay": "700ms"},
+        at_least=1.2,
+        shows_within=5.0,
+        clears_within=5.0,
+        example={"target": "users", "delay": "2s"},
     )
 
     delay: Duration = Field(0.5, gt=0, description="how much later each message is published")

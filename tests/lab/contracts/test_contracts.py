@@ -24,8 +24,8 @@ from cloudcart.units import format_duration
 DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "fault-contracts.md"
 WRITING: Final = bool(os.environ.get("CLOUDCART_WRITE_CONTRACTS"))
 SEEDS: Final = (1, 2, 3) if WRITING else (1,)
-_SPARE: Final = 0.0 if WRITING else 3.0  # seconds beyond the declared times, since other tests use the machine, too
-_REST: Final = 15.0  # seconds in which the last fault's traces go
+_SPARE: Final = 0.0 if WRITING else 10.0  # seconds beyond the declared times, where other tests use the machine, too
+_REST: Final = 30.0  # seconds in which the last fault's traces go
 _TTL: Final = "60s"
 _HEAD: Final = ("kind", "example", "quantity", "moves by", "shows within", "clears within", "measured: moved by",
                 "shown", "cleared", "hits")  # fmt: skip
