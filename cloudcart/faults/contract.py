@@ -34,7 +34,7 @@ class Quantity:
         return f"{value:.3g} {self.unit.removesuffix('s') if value == 1 else self.unit}"
 
 
-TIME_OF_LOOKS: Final = Quantity("median time of GET /products/1", "s")
+TIME_OF_LOOKS: Final = Quantity("time of the fastest of five GET /products/1", "s")
 FAILED_LOOKS: Final = Quantity("share of GET /products/1 that fails", "share")
 SERVER_ERRORS: Final = Quantity("share of GET /products/1 that is answered with 500", "share")
 REFUSED_READINESS: Final = Quantity("share of GET /ready of products that is refused", "share")

@@ -26,10 +26,10 @@ class CpuBurn(Fault):
         "saturation",
         "CPU of the process grows by the number of cores",
         quantity=CPU,
-        at_least=0.15,
+        at_least=0.1,
         shows_within=2.0,
         clears_within=2.0,
-        example={"target": "products", "cores": 1},
+        example={"target": "products", "cores": 2},
     )
 
     cores: float = Field(1.0, gt=0, le=64, description="how many cores are kept busy, as 1 or 0.5")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Fault
 from cloudcart.faults.contract import TIME_OF_LOOKS, Contract
-from cloudcart.faults.places import Store
-from cloudcart.units import Duration, format_duration
+from cloudcart.faults.delaying import DelayingFault
+from cloudcart.units import Duration
 
 
-class DbSlowQuery(Fault):
+class DbSlowQuery(DelayingFault):
     """A delay before each statement, its connection in use; over 5 s the statement fails by the statement time-out."""
 
     kind = "db_slow_query"
+    of_what = "a statement"
     place = "store"
     store = "postgres"
     contract = Contract(
@@ -27,13 +27,3 @@ class DbSlowQuery(Fault):
     )
 
     delay: Duration = Field(0.2, gt=0, description="how much longer each statement takes")
-
-    async def act(self, store: Store, /) -> None:
-        """Delay, then forward."""
-        await store.delay(self.delay)
-        await store.forward()
-
-    @property
-    def label(self) -> str:
-        """As ``+200ms a statement on products``."""
-        return f"+{format_duration(self.delay)} a statement on {self.target}"

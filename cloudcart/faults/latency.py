@@ -25,10 +25,10 @@ class Latency(Fault):
         "latency",
         "p50 grows by the delay's median",
         quantity=TIME_OF_LOOKS,
-        at_least=0.04,
+        at_least=0.1,
         shows_within=1.0,
         clears_within=1.0,
-        example={"target": "products", "median": "80ms", "p99": "200ms"},
+        example={"target": "products", "median": "200ms", "p99": "400ms"},
     )
 
     fixed: Duration | None = Field(None, description="always this delay")

@@ -17,10 +17,10 @@ class LinkLatency(LinkFault):
         "latency",
         "p50 grows by the delay for each round trip",
         quantity=TIME_OF_LOOKS,
-        at_least=0.05,
+        at_least=0.1,
         shows_within=1.0,
         clears_within=1.0,
-        example={"target": "products->postgres", "latency": "60ms", "jitter": "10ms"},
+        example={"target": "products->postgres", "latency": "100ms", "jitter": "10ms"},
     )
     drawn_per = "chunk"
 

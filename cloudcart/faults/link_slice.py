@@ -17,7 +17,7 @@ class LinkSlice(LinkFault):
         "latency",
         "p50 grows by the pauses",
         quantity=TIME_OF_LOOKS,
-        at_least=0.03,
+        at_least=0.1,
         shows_within=1.0,
         clears_within=1.0,
         example={"target": "products->postgres", "size": 20, "pause": "5ms"},

@@ -26,7 +26,7 @@ class RedisFlush(Fault):
         quantity=CHECKED_GUESSES,
         at_least=0.5,
         shows_within=1.0,
-        clears_within=3.0,
+        clears_within=5.0,
         example={"target": "redis", "every": "50ms"},
     )
 

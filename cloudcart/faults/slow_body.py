@@ -19,10 +19,10 @@ class SlowBody(Fault):
         "latency",
         "latency grows by body size / rate",
         quantity=TIME_OF_LOOKS,
-        at_least=0.05,
+        at_least=0.2,
         shows_within=1.0,
         clears_within=1.0,
-        example={"target": "products", "rate": "2kB"},
+        example={"target": "products", "rate": "1kB"},
     )
 
     rate: Size = Field(1000.0, ge=1, description="bytes per second, as 500 or 64KiB")

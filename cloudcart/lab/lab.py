@@ -179,7 +179,11 @@ class Lab:
         self.wait_ready()
         self.heal()
         with self._without_traffic():
-            post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
+            try:
+                post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
+            except LabError:  # one had just begun to be started again, as when a bad release is withdrawn
+                self.wait_ready()
+                post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
         self._scrapes.clear()
 
     def inject(self, kind: str, *, target: str, **parameters: object) -> InjectedFault:

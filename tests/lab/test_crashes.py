@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from cloudcart.lab.readiness import ready_services
 
 LEASE: Final = 2.0
 SILENCE: Final = 5.0  # seconds after which PostgreSQL and the supervisor let go of what a silent control plane holds
-SPARE: Final = 6.0  # seconds for a busy machine, and for services to start
+SPARE: Final = 15.0  # seconds for a busy machine, and for services to start
 LINK_DELAY: Final = 0.4
 DOCUMENTS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "error", "target": "orders"},
@@ -99,7 +99,15 @@ def still_broken(lab: Lab) -> list[str]:
     ports = {name: int(url.rpartition(":")[2]) for name, url in lab.service_urls.items() if name != "chaos"}
     if missing := ports.keys() - ready_services(ports, 1.0):
         return [f"{name} is not ready" for name in missing]
-    found = [f"a fault is active in {name}" for name in ports if is_active(lab, name)]
+    try:
+        return what_acts(lab, ports)
+    except httpx.TransportError as error:  # a service was told to end since it said that it was ready
+        return [f"a service does not answer: {error!r}"]
+
+
+def what_acts(lab: Lab, services: Iterable[str]) -> list[str]:
+    """Return what acts in services that run, each as a sentence."""
+    found = [f"a fault is active in {name}" for name in services if is_active(lab, name)]
     found += [f"table {name} is locked" for name in locked_tables(lab)]
     if get(lab, "users", "/auth/jwks").status_code == 500:
         found.append("the bad release of users runs")

@@ -14,7 +14,8 @@ from starlette.responses import Response
 
 from cloudcart.faults.catalogue import catalogue
 from cloudcart.services.chaos_control.access import Access
-from cloudcart.services.chaos_control.ledger import MOST_ACTIVE, Injected, Ledger
+from cloudcart.services.chaos_control.entry import Injected
+from cloudcart.services.chaos_control.ledger import MOST_ACTIVE, Ledger
 from cloudcart.services.chaos_control.pollers import Question
 
 Document = Annotated[dict[str, Any], Body(description="a flat fault document; GET /chaos/catalogue has them all")]

@@ -10,13 +10,13 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from cloudcart.events import ChaosCleared, ChaosInjected, Event
 from cloudcart.exceptions import FaultError, RefusedError
 from cloudcart.faults import LINKS, Fault, parse_fault
+from cloudcart.services.chaos_control.entry import Injected, State
 from cloudcart.services.chaos_control.pollers import Poller, Pollers, Question
 from cloudcart.services.chaos_control.signal import Signal
 from cloudcart.services.chaos_control.targets import check_target
@@ -31,50 +31,8 @@ MOST_ACTIVE: Final = 500
 _REMEMBERED: Final = 1000
 _COUNTED: Final = 200  # faults whose hits are told as a metric
 
-State = Literal["active", "healed", "expired", "carried"]
-"""``carried``: it acted on requests that brought it along, in a header, and only on those."""
-
 Checked = tuple[Fault, str | None]
 """A fault that may be injected, and what the person who injects it should know."""
-
-
-@dataclass(slots=True, eq=False)
-class Injected:
-    """One injected fault. ``counts`` are (drawn, injected) by process; ``told`` what events have said, by service."""
-
-    id: str
-    fault: Fault
-    ordinal: int
-    created_at: datetime
-    expires_at: datetime
-    deadline: float
-    version: int
-    state: State = "active"
-    ended_at: datetime | None = None
-    reason: str = ""
-    closing_until: float | None = None
-    counts: dict[tuple[str, int, str], tuple[int, int]] = field(default_factory=dict)
-    told: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    warning: str | None = None
-
-    @property
-    def drawn(self) -> int:
-        """How many requests were drawn for, over all processes."""
-        return sum(drawn for drawn, _ in self.counts.values())
-
-    @property
-    def injected(self) -> int:
-        """How many were hit."""
-        return sum(injected for _, injected in self.counts.values())
-
-    @property
-    def is_told(self) -> bool:
-        """Whether events have said how often it hit."""
-        return self.injected == sum(self.told.values())
-
-    def aims_at(self, poller: Poller) -> bool:
-        """Return whether a process is among the targets."""
-        return self.fault.acts_in(poller.service, poller.replica)
 
 
 class Ledger:
@@ -249,6 +207,8 @@ class Ledger:
             if entry is not None:
                 before = entry.counts.get(process, (0, 0))
                 entry.counts[process] = (max(before[0], counts[0]), max(before[1], counts[1]))
+                if entry.state == "carried" and not entry.is_told:
+                    self._news.send()  # nothing else may be going on that would make somebody look
 
     def _carried(self, fault_id: str, document: Mapping[str, object] | None) -> Injected | None:
         """Return a new entry for a fault that a request has brought along; None for what makes no sense here."""
@@ -261,7 +221,6 @@ class Ledger:
         now = datetime.now(UTC)
         entry = Injected(fault_id, fault, 0, now, now, self._clock(), self.version, state="carried", ended_at=now)
         self._remember(entry)
-        self._news.send()  # so that its hits are told
         return entry
 
     # What happens by itself
@@ -393,26 +352,6 @@ class Ledger:
                 del self._all[ended]
 
     def show(self, entry: Injected) -> dict[str, Any]:
-        """Return a fault as the API shows it: its flat document, and what has become of it."""
+        """Return a fault as the API shows it: its flat document, what has become of it, and who acts."""
         done, waiting = self.targets(entry)
-        fault = entry.fault
-        return {
-            "id": entry.id,
-            **fault.document(),
-            **fault.model_dump(mode="json", include={"probability", "ttl", "seed"}),
-            "label": fault.label,
-            "state": entry.state,
-            "created_at": _rfc3339(entry.created_at),
-            "expires_at": _rfc3339(entry.expires_at),
-            "ended_at": None if entry.ended_at is None else _rfc3339(entry.ended_at),
-            "reason": entry.reason or None,
-            "drawn": entry.drawn,
-            "injected": entry.injected,
-            "acknowledged": done,
-            "waiting_for": waiting,
-            "warning": entry.warning,
-        }
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {**entry.document(), "acknowledged": done, "waiting_for": waiting, "warning": entry.warning}

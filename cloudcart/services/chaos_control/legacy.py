@@ -18,7 +18,8 @@ from cloudcart.exceptions import FaultError
 from cloudcart.faults import MAX_TTL
 from cloudcart.services.chaos_control.access import Access
 from cloudcart.services.chaos_control.api import Answer, TheLedger
-from cloudcart.services.chaos_control.ledger import Injected, Ledger
+from cloudcart.services.chaos_control.entry import Injected
+from cloudcart.services.chaos_control.ledger import Ledger
 from cloudcart.services.problems import problem
 from cloudcart.units import Duration, Share, format_duration
 
