@@ -75,10 +75,10 @@ def measure(runs: int) -> dict[str, dict[str, object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="2 runs of each kind instead of 20")
+    parser.add_argument("--quick", action="store_true", help="1 run of each kind instead of 20")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
     options = parser.parse_args()
-    figures = measure(2 if options.quick else 20)
+    figures = measure(1 if options.quick else 20)
     if options.json:
         print(json.dumps(figures))
         return
