@@ -125,7 +125,8 @@ def events() -> str:
     document = asyncapi_document()
     shared = set(cloudcart.Event.model_fields) | {"event_type"}
     schemas = document["components"]["schemas"]
-    parts = ["## What every event has", _fields(next(iter(schemas.values())), only=shared)]
+    every = _fields(next(iter(schemas.values())), only=shared - {"event_type"})
+    parts = ["## What every event has", "Beside these, `event_type` is the name of its topic.", every]
     for topic, channel in document["channels"].items():
         schema = schemas[next(iter(channel["messages"]))]
         key = document["components"]["messages"][schema["title"]]["bindings"]["kafka"]["key"]["description"]
@@ -205,6 +206,9 @@ def public_names() -> str:
     return _page(part for title, found in kinds.items() if found for part in (f"## {title}", *found))
 
 
+_HOMES_OF_VALUES: Final = {"EVENTS": "cloudcart.events", "FAULTS": "cloudcart.faults"}
+
+
 def _kind(value: object) -> str:
     if inspect.ismodule(value):
         return "Modules"
@@ -213,11 +217,18 @@ def _kind(value: object) -> str:
 
 def _directive(name: str, value: object) -> str:
     if inspect.ismodule(value):
-        return f"```{{eval-rst}}\n.. automodule:: {value.__name__}\n   :members:\n```"
+        return _autodoc("automodule", value.__name__, "members")
     if inspect.isclass(value):
-        members = "" if issubclass(value, cloudcart.CloudCartError | cloudcart.Settings) else "   :members:\n"
-        return f"```{{eval-rst}}\n.. autoclass:: cloudcart.{name}\n{members}```"
-    return f"```{{eval-rst}}\n.. {'autofunction' if callable(value) else 'autodata'}:: cloudcart.{name}\n```"
+        fields_are_elsewhere = issubclass(value, cloudcart.CloudCartError | cloudcart.Settings)
+        return _autodoc("autoclass", f"cloudcart.{name}", *([] if fields_are_elsewhere else ["members"]))
+    if callable(value):
+        return _autodoc("autofunction", f"cloudcart.{name}")
+    return _autodoc("autodata", f"{_HOMES_OF_VALUES[name]}.{name}", "no-value")  # where its docstring is
+
+
+def _autodoc(directive: str, name: str, *options: str) -> str:
+    """Return what lets Sphinx read a docstring."""
+    return "\n".join(["```{eval-rst}", f".. {directive}:: {name}", *(f"   :{option}:" for option in options), "```"])
 
 
 def exceptions() -> str:

@@ -84,6 +84,7 @@ LAYERS = {
         "lab",
         "experiment",
         "report",
+        "analysis",
     },
     "__init__": {
         "analysis",

@@ -5,8 +5,7 @@ Not here: what is in a report and how runs are compared (``cloudcart.report``).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +18,7 @@ from cloudcart.exceptions import UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from cloudcart.analysis import Run
     from cloudcart.report.comparison import Comparison
     from cloudcart.signals import Difference
 
@@ -34,11 +34,13 @@ def report(folders: tuple[Path, ...], as_json: bool) -> None:
     RUN is a run's folder, or its run.json. With RUN2, says how RUN2 differs from RUN: what was read, with intervals,
     what became of the objectives, and what was done differently.
     """
-    found = [_folder(folder) for folder in folders]
-    if len(found) > 2:
-        raise UsageError(f"one run to report on, or two to compare, not {len(found)}")
+    if len(folders) > 2:
+        raise UsageError(f"one run to report on, or two to compare, not {len(folders)}")
+    from cloudcart.analysis import Run
+
+    found = [Run.load(folder) for folder in folders]
     if len(found) == 2:
-        _compare(*(_record(folder) for folder in found), as_json=as_json)
+        _compare(*(run.record for run in found), as_json=as_json)
         return
     written = _write(found[0])
     if as_json:
@@ -47,33 +49,18 @@ def report(folders: tuple[Path, ...], as_json: bool) -> None:
         click.echo(written)
 
 
-def _write(folder: Path) -> Path:
-    record = _record(folder)
+def _write(run: Run) -> Path:
     from cloudcart.report import write_report
 
     try:
-        return write_report(record, folder)
+        return write_report(run.record, run.directory)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written ({error.strerror}); copy the run to a folder of yours") from None
+        raise UsageError(
+            f"{run.directory} cannot be written ({error.strerror}); copy the run to a folder of yours"
+        ) from None
 
 
-def _folder(given: Path) -> Path:
-    return given.parent if given.name == "run.json" else given
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    except FileNotFoundError:
-        raise UsageError(f"{folder} has no run.json, so it is not a run; look into cloudcart-runs/") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / 'run.json'} cannot be read: {error}") from None
-    if not isinstance(record, dict) or "schema_version" not in record:
-        raise UsageError(f"{folder / 'run.json'} is not a run's record; give the folder that 'cloudcart run' printed")
-    return record
-
-
-def _compare(before: dict[str, Any], after: dict[str, Any], *, as_json: bool) -> None:
+def _compare(before: Mapping[str, Any], after: Mapping[str, Any], *, as_json: bool) -> None:
     from cloudcart.report.comparison import compare
 
     found = compare([before], [after])
