@@ -9,7 +9,7 @@ import pytest
     "reset", target="orders:/orders/{id}/pay", after_bytes=0, probability=0.3, start="5s", duration="7s"
 )
 @pytest.mark.cloudcart_fault("kill", target="orders", down="1s", start="8s", duration="3s")
-@pytest.mark.cloudcart_slo("recovery < 5s")
+@pytest.mark.cloudcart_slo("errors < 5%", phase="recovery")
 def test_killed_order_service_charges_nobody_twice(cloudcart_run):
     """Buyers whose payment broke off pay again, and the invariants say that each order was paid once.
 

@@ -8,7 +8,7 @@ import pytest
     "error", target="products:/products/{id}", status=503, probability=0.6, start="5s", duration="9s"
 )
 @pytest.mark.cloudcart_slo("traffic < 40/s", service="products", route="GET /api/products/{id}", phase="fault")
-@pytest.mark.cloudcart_slo("recovery < 5s")
+@pytest.mark.cloudcart_slo("errors < 5%", phase="recovery")
 def test_retry_budget_holds_in_a_retry_storm(cloudcart_run):
     """The product service sees under 40 requests a second of the 25 that clients send, though 60 % of them fail.
 

@@ -16,6 +16,7 @@ from cloudcart.experiment import Progress, find_scenario, list_scenarios, load_s
 
 CONTROL = "control_no_fault_no_alarm"
 LEAK = "memory_leak_shows_before_users_feel_it"
+DEPLOY = "bad_deploy_pages_within_a_minute"
 OFF = {
     "admin_dashboard_works_under_chaos": {"gateway.retries": "off"},
     "catalogue_outlives_postgresql": {"gateway.cache": "off"},
@@ -39,7 +40,7 @@ AFTERWARDS = 1.0  # seconds of load after the last fault: a proof shows what it 
 
 
 def test_every_scenario_names_its_protection():
-    assert {file.stem.removeprefix("test_") for file in list_scenarios()} == {*OFF, CONTROL, LEAK}
+    assert {file.stem.removeprefix("test_") for file in list_scenarios()} == {*OFF, CONTROL, LEAK, DEPLOY}
 
 
 @pytest.mark.parametrize("name", OFF)
@@ -59,6 +60,11 @@ def test_what_users_would_feel_is_not_overlooked(name, tmp_path):
 
 def test_a_leak_that_is_not_there_is_not_seen(tmp_path):
     finished = prove(load_scenario(find_scenario(LEAK)), tmp_path, fault=Lab.heal)
+    assert finished.verdict is Verdict.FAIL, finished.explain()
+
+
+def test_without_a_bad_release_nobody_is_paged(tmp_path):
+    finished = prove(load_scenario(find_scenario(DEPLOY)).model_copy(update={"faults": ()}), tmp_path)
     assert finished.verdict is Verdict.FAIL, finished.explain()
 
 
