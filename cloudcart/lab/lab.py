@@ -273,7 +273,10 @@ class Lab:
         try:
             with self._without_traffic(), psycopg.connect(self._made["database"], autocommit=True) as connection:
                 return check_invariants(
-                    lambda statement: connection.execute(statement).fetchall(), tap.events, lambda: tap.incomplete
+                    lambda statement: connection.execute(statement).fetchall(),
+                    tap.events,
+                    lambda: tap.incomplete,
+                    data_older_than=self._made.get("data_older_than"),
                 )
         except psycopg.Error as error:
             raise LabError(f"the invariants cannot be checked: {error}; 'cloudcart status' shows the lab") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class Shop:
         self._report = report
         paths = {store: Path(path) for store, path in spec.get("programs", {}).items()}
         self._kept = KeptData(Path(spec["data"])) if spec.get("data") else None
+        self.data_older_than = time.time() if self._kept and self._kept.used_before else None
         self.stores = EmbeddedStores(directory, **paths, kept=self._kept.postgres if self._kept else None)
         self._ports: dict[str, socket.socket] = {}
         self._prometheus: Prometheus | None = None
