@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib.util
 import select
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,6 +26,9 @@ from cloudcart.load.specification import PreparedUser, check_host, live_file, sp
 from cloudcart.units import parse_duration
 
 LOG_FILE: Final = "generator.log"
+MASTER: Final = -1
+"""The part of several generators that gives no load: Locust's master."""
+
 _START_DEADLINE: Final = 60.0
 _DRAIN: Final = 5.0  # as in ``generator``, which must not be imported here
 _PATIENCE: Final = 5.0  # beyond the drain, before a generator that should have ended is killed
@@ -66,40 +70,73 @@ def start_load(
     for module in ("locust", "pyarrow"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, "load")
-    if web is not None and profile.workers > 1:
-        raise UsageError("Locust's page shows one process; leave out web, or workers")
     if seed is not None:
         profile = profile.model_copy(update={"seed": seed})
     journey = find_journey(profile.journey)
     progress(f"load: {profile.label}")
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
-    with ExitStack() as written:
-        processes = []
-        try:
-            for part in range(profile.workers):
-                live_file(folder, part).unlink(missing_ok=True)
-                what = specification(
-                    profile,
-                    host=host.rstrip("/"),
-                    journey=journey,
-                    folder=folder,
-                    users=users,
-                    admin_token=admin_token,
-                    web=web,
-                    part=part,
-                )
-                log = folder / f"{LOG_FILE.removesuffix('.log')}{suffix(part)}.log"
-                processes.append(GeneratorProcess(written.enter_context(what), log))
-            run = LoadRun(profile, folder, processes)
-            import pyarrow  # noqa: F401  # needed at the end; imported while there is nothing to do but wait
+    for part in range(profile.workers):
+        live_file(folder, part).unlink(missing_ok=True)
+    said = partial(
+        specification,
+        profile,
+        host=host.rstrip("/"),
+        journey=journey,
+        folder=folder,
+        users=users,
+        admin_token=admin_token,
+        web=web,
+    )
+    with ExitStack() as opened:
+        processes: list[GeneratorProcess] = []
+        opened.callback(_kill, processes)
+        run = _started(profile, folder, said, processes, opened)
+        import pyarrow  # noqa: F401  # needed at the end; imported while there is nothing to do but wait
 
-            run.wait_for_start()
-        except BaseException:
-            for process in processes:
-                process.kill()
-            raise
+        run.wait_for_start()
+        processes.clear()  # the run's from here on
     return run
+
+
+def _kill(processes: Iterable[GeneratorProcess]) -> None:
+    for process in processes:
+        process.kill()
+
+
+def _started(
+    profile: LoadProfile,
+    folder: Path,
+    said: Callable[..., AbstractContextManager[Path]],
+    processes: list[GeneratorProcess],
+    opened: ExitStack,
+) -> LoadRun:
+    """Start the generator, or Locust's master and then its workers; enter each into ``processes`` at once."""
+    if profile.workers == 1:
+        processes.append(GeneratorProcess(opened.enter_context(said()), folder / LOG_FILE))
+        return LoadRun(profile, folder, processes)
+    master = GeneratorProcess(opened.enter_context(said(part=MASTER)), folder / "master.log", module="master")
+    processes.append(master)
+    port, page = _master_port(master)
+    for part in range(profile.workers):
+        written = opened.enter_context(said(web=None, part=part, master=port))
+        processes.append(GeneratorProcess(written, folder / f"{LOG_FILE.removesuffix('.log')}{suffix(part)}.log"))
+    return LoadRun(profile, folder, processes[1:], master=master, web=page)
+
+
+def _master_port(master: GeneratorProcess) -> tuple[int, str]:
+    """Return the port on which the master hears its workers, and the URL of its page, if it has one."""
+    until = time.monotonic() + _START_DEADLINE
+    while (left := until - time.monotonic()) > 0:
+        news = master.listen(left)
+        if news is None:
+            raise LoadError(master.last_words())
+        for item in news:
+            if "error" in item:
+                raise (UsageError if item["usage"] else LoadError)(item["error"])
+            if "master" in item:
+                return item["master"], item.get("web", "")
+    raise LoadError(f"Locust's master did not start within {_START_DEADLINE:g}s")
 
 
 class LoadRun:
@@ -109,15 +146,24 @@ class LoadRun:
     files, ``report`` is the generator's account of itself once it has ended.
     """
 
-    def __init__(self, profile: LoadProfile, folder: Path, processes: Sequence[GeneratorProcess]) -> None:
+    def __init__(
+        self,
+        profile: LoadProfile,
+        folder: Path,
+        generators: Sequence[GeneratorProcess],
+        *,
+        master: GeneratorProcess | None = None,
+        web: str = "",
+    ) -> None:
         self.profile, self.folder = profile, folder
-        self.pids = tuple(process.pid for process in processes)
+        self.pids = tuple(process.pid for process in generators)
         self.started = 0.0
-        self.web = ""
+        self.web = web
         self.report: GeneratorReport | None = None
         self.requests = folder / FINAL_FILE
-        self._processes = tuple(processes)
-        self._live = [live_file(folder, part) for part in range(len(processes))]
+        self._generators = tuple(generators)
+        self._processes = self._generators if master is None else (*generators, master)
+        self._live = [live_file(folder, part) for part in range(len(generators))]
         self._reader = RowReader(*self._live)
         self._reports: dict[GeneratorProcess, GeneratorReport] = {}
         self._ready: set[GeneratorProcess] = set()
@@ -274,7 +320,7 @@ class LoadRun:
                 self._begin()
         if "report" in news:
             self._reports[process] = GeneratorReport(**news["report"])
-            if len(self._reports) == len(self._processes):
+            if len(self._reports) == len(self._generators):
                 self.report = GeneratorReport.merged(list(self._reports.values()))
 
     def _begin(self) -> None:
