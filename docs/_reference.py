@@ -194,7 +194,10 @@ def _pytest_options() -> Iterator[tuple[str, str]]:
     plugin.pytest_addoption(parser)
     for option in parser.getgroup("cloudcart").options:
         names, metavar = ", ".join(option.names()), option.attrs().get("metavar")
-        yield f"`{names} {metavar}`" if metavar else f"`{names}`", str(option.attrs().get("help", ""))
+        yield (
+            f"`{names} {metavar}`" if metavar else f"`{names}`",
+            str(option.attrs().get("help", "")).replace("%%", "%"),
+        )
 
 
 def public_names() -> str:
