@@ -22,7 +22,7 @@ import cloudcart.settings
 from cloudcart.asyncapi import asyncapi_document
 from cloudcart.cli.program import program
 from cloudcart.cli.schemas import output_schema
-from cloudcart.pytest_plugin import fixtures, plugin
+from cloudcart.pytest_plugin import fixtures, plugin, target
 from cloudcart.signals import SIGNALS
 
 HERE: Final = Path(__file__).parent
@@ -182,7 +182,7 @@ def _code(docstring: str) -> str:
 def _fixtures() -> Iterator[tuple[str, str]]:
     from _pytest.fixtures import FixtureFunctionDefinition
 
-    for name, value in vars(fixtures).items():
+    for name, value in {**vars(fixtures), **vars(target)}.items():
         if isinstance(value, FixtureFunctionDefinition) and name.startswith("cloudcart_"):
             yield name, inspect.cleandoc(value.__doc__ or "").partition("\n\n")[0]
 

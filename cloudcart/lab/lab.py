@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cloudcart.lab.event_tap import EventTap
     from cloudcart.lab.invariants import InvariantResult
     from cloudcart.settings import Settings
-    from cloudcart.signals import Scrape, Scraper, Signals, Window
+    from cloudcart.signals import MetricNames, Scrape, Scraper, Signals, Window
 
 _READY_TIMEOUT: Final = 10.0
 _POLL: Final = 0.01
@@ -195,9 +195,7 @@ class Lab:
             FaultError: it makes no sense; the message names the field.
             LabError: the control plane does not answer.
         """
-        from cloudcart.faults import parse_fault
-
-        fault = parse_fault({"kind": kind, "target": target, **parameters})
+        fault = self._fault({"kind": kind, "target": target, **parameters})
         injected = self._inject(fault, by_hand=True)
         self.mark()
         return injected
@@ -281,6 +279,13 @@ class Lab:
         except psycopg.Error as error:
             raise LabError(f"the invariants cannot be checked: {error}; 'cloudcart status' shows the lab") from None
 
+    @property
+    def metric_names(self) -> MetricNames:
+        """Which metric tells what."""
+        from cloudcart.signals import MetricNames
+
+        return MetricNames()
+
     def mark(self) -> None:
         """Read every service's metrics now, so that :meth:`signals` knows this moment exactly."""
         self._scrapes.append(self._scraper.take())
@@ -336,6 +341,11 @@ class Lab:
         finally:
             if self._traffic_port:
                 self.control("hold", **traffic, seconds=0.0)
+
+    def _fault(self, document: Mapping[str, object]) -> Fault:
+        from cloudcart.faults import parse_fault
+
+        return parse_fault(document)
 
     def _inject(self, fault: Fault, *, by_hand: bool) -> InjectedFault:
         shown = self.chaos.inject(fault.document())
