@@ -11,12 +11,15 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from cloudcart.exceptions import UsageError
 from cloudcart.load.profile import LoadProfile
 from cloudcart.load.rows import LIVE_FILE
+
+MASTER: Final = -1
+"""The part of a shared load that gives none: Locust's master."""
 
 
 class PreparedUser(Protocol):
