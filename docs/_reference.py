@@ -20,8 +20,8 @@ import click
 import cloudcart
 import cloudcart.settings
 from cloudcart.asyncapi import asyncapi_document
+from cloudcart.cli.output_schema import PROMISED, output_schema
 from cloudcart.cli.program import program
-from cloudcart.cli.schemas import output_schema
 from cloudcart.pytest_plugin import fixtures, plugin, target
 from cloudcart.signals import SIGNALS
 
@@ -254,9 +254,7 @@ def run_record() -> str:
 
 def schemas() -> str:
     """What commands print with ``--json``, field by field."""
-    return _page(
-        part for command in ("up", "status", "faults", "check-invariants") for part in _shape(output_schema(command))
-    )
+    return _page(part for command in PROMISED for part in _shape(output_schema(command)))
 
 
 def _shape(schema: Mapping[str, Any]) -> list[str]:
