@@ -136,6 +136,16 @@ class Notifications(_Section):
     batch: int = Field(100, ge=1, description="events handled in one transaction at most")
 
 
+class Containers(_Section):
+    """Images of the containers backend; a site without a public registry names its own."""
+
+    postgres: str = Field("postgres:17", description="image of PostgreSQL")
+    redis: str = Field("redis:7", description="image of Redis")
+    kafka: str = Field("apache/kafka:3.9.1", description="image of Apache Kafka, 3.9 or newer")
+    prometheus: str = Field("prom/prometheus:v3.5.0", description="image of Prometheus")
+    shop: str = Field("cloudcart:latest", description="image of the shop's services, infra/images/cloudcart")
+
+
 class Settings(BaseSettings):
     """The whole tree; immutable."""
 
@@ -158,6 +168,7 @@ class Settings(BaseSettings):
     products: Products = Products()
     orders: Orders = Orders()
     notifications: Notifications = Notifications()
+    containers: Containers = Containers()
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Self:
         """Return a copy with dotted settings replaced, as ``{"gateway.rate_limit": "off"}``.

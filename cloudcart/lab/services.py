@@ -1,22 +1,20 @@
 """The service processes of a lab: started, noticed when they die, started again after a pause.
 
-Owned by the supervisor, which calls :meth:`Services.reap` whenever a child ended. Not here: what runs in such a process
-(``lab.service_process``).
+Owned by the supervisor, which calls :meth:`Services.reap` whenever one may have ended. Not here: what runs in such a
+process (``lab.service_process``), and where it runs: forked from this process, or in a container (``lab.containers``).
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from cloudcart.exceptions import UsageError
-from cloudcart.lab.service_process import ServiceProcess, fork
+from cloudcart.lab.service_process import Running, ServiceProcess, fork
 
 _FIRST_PAUSE: Final = 0.05  # seconds before a service that died is started again; doubled each time ..
 _LONGEST_PAUSE: Final = 5.0
@@ -28,7 +26,7 @@ _PATIENCE: Final = 3.0  # seconds that a service asked to end may take
 @dataclass
 class _Service:
     spec: ServiceProcess
-    pid: int | None = None
+    process: Running | None = None
     started: float = 0.0
     due: float = 0.0  # when it is to be started, while it has no process
     killed_at: float = _NEVER  # when a process that was asked to end has had its time
@@ -37,9 +35,15 @@ class _Service:
 
 
 class Services:
-    """All service processes of one lab."""
+    """All service processes of one lab.
 
-    def __init__(self, specs: Iterable[ServiceProcess]) -> None:
+    Args:
+        specs: what they are started with.
+        launch: starts one.
+    """
+
+    def __init__(self, specs: Iterable[ServiceProcess], launch: Callable[[ServiceProcess], Running] = fork) -> None:
+        self._launch = launch
         self._services = {spec.service: _Service(spec) for spec in specs}
 
     def start(self) -> bool:
@@ -52,18 +56,18 @@ class Services:
         for name, service in self._services.items():
             for holder in [holder for holder, until in service.holds.items() if until <= now]:
                 self._release(name, holder)
-            if service.pid is None and service.due <= now and not service.holds:
-                service.pid, service.started, service.killed_at = fork(service.spec), now, _NEVER
+            if service.process is None and service.due <= now and not service.holds:
+                service.process, service.started, service.killed_at = self._launch(service.spec), now, _NEVER
                 started = True
-            elif service.pid is not None and service.killed_at <= now:
-                os.kill(service.pid, signal.SIGKILL)
+            elif service.process is not None and service.killed_at <= now:
+                service.process.signal(signal.SIGKILL)
                 service.killed_at = _NEVER
         return started
 
     @property
     def pids(self) -> dict[str, int]:
         """The pid of each service that has a process."""
-        return {name: service.pid for name, service in self._services.items() if service.pid is not None}
+        return {name: s.process.pid for name, s in self._services.items() if s.process and s.process.pid}
 
     @property
     def ports(self) -> dict[str, int]:
@@ -78,8 +82,8 @@ class Services:
     @property
     def next_due(self) -> float | None:
         """The moment (monotonic) at which :meth:`start` has something to do, if any."""
-        moments = [s.killed_at for s in self._services.values() if s.pid is not None]
-        moments += [s.due for s in self._services.values() if s.pid is None and not s.holds]
+        moments = [s.killed_at for s in self._services.values() if s.process is not None]
+        moments += [s.due for s in self._services.values() if s.process is None and not s.holds]
         moments += [until for s in self._services.values() for until in s.holds.values()]
         return min((moment for moment in moments if moment != _NEVER), default=None)
 
@@ -87,11 +91,9 @@ class Services:
         """Take note of services that ended, plan their restart, and return them with their exit codes."""
         ended: dict[str, int] = {}
         for name, service in self._services.items():
-            if service.pid is None:
-                continue
-            pid, status = os.waitpid(service.pid, os.WNOHANG)
-            if pid:
-                ended[name] = os.waitstatus_to_exitcode(status)
+            code = service.process.exit_code() if service.process is not None else None
+            if code is not None:
+                ended[name] = code
                 self._plan_restart(service)
         return ended
 
@@ -102,8 +104,8 @@ class Services:
             UsageError: there is no such service.
         """
         service = self._service(name)
-        if service.pid is not None:
-            os.kill(service.pid, number)
+        if service.process is not None:
+            service.process.signal(number)
 
     def hold(self, name: str, holder: str, *, pause: bool, seconds: float) -> None:
         """Keep a service for so many seconds from being started, or paused if it runs and ``pause`` says so.
@@ -132,22 +134,20 @@ class Services:
         service.spec = service.spec._replace(settings=service.spec.settings.with_overrides(overrides))
         service.pause = 0.0
         service.holds.clear()
-        if service.pid is not None:
+        if service.process is not None:
             service.killed_at = time.monotonic() + _PATIENCE
         self.signal(name, signal.SIGCONT)
         self.signal(name, signal.SIGTERM)
 
     def kill(self) -> None:
         """End all at once and for good."""
+        running = [service.process for service in self._services.values() if service.process is not None]
+        for process in running:
+            process.kill()
+        for process in running:
+            process.wait()
         for service in self._services.values():
-            if service.pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(service.pid, signal.SIGKILL)
-        for service in self._services.values():
-            if service.pid is not None:
-                with suppress(ChildProcessError):
-                    os.waitpid(service.pid, 0)
-                service.pid = None
+            service.process = None
 
     def _release(self, name: str, holder: str) -> None:
         service = self._service(name)
@@ -165,7 +165,7 @@ class Services:
         now = time.monotonic()
         if now - service.started > _LIVED:
             service.pause = min(service.pause, _FIRST_PAUSE)
-        service.pid, service.due, service.killed_at = None, now + service.pause, _NEVER
+        service.process, service.due, service.killed_at = None, now + service.pause, _NEVER
         service.pause = min(max(_FIRST_PAUSE, 2 * service.pause), _LONGEST_PAUSE)
         service.spec = service.spec._replace(restarts=service.spec.restarts + 1)
         sys.stderr.write(f"{service.spec.service} ended; starting it again in {service.due - now:.2f} s\n")
