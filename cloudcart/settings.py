@@ -40,6 +40,7 @@ class Stores(_Section):
     database: SecretStr = Field(SecretStr(""), description="SQLAlchemy URL of PostgreSQL, as this service's own role")
     redis: str = Field("", description="URL of the Redis-protocol server")
     kafka: str = Field("", description="bootstrap address of the Kafka-protocol broker, host:port")
+    kafka_durable: bool = Field(False, description="the broker keeps its messages when it is killed")
     kafka_session: Duration = Field(
         6.0,
         gt=0,

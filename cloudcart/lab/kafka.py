@@ -90,7 +90,7 @@ class Listeners:
     each of ``routed`` gets a listener of its own, which says so.
 
     Args:
-        routed: the services whose links to the broker go through the fault proxy.
+        routed: the services whose links to the broker may go through the fault proxy.
     """
 
     def __init__(self, routed: Iterable[str] = ()) -> None:
@@ -140,19 +140,20 @@ class Kafka(StoreProcess):
         directory: where its configuration and messages go.
         home: the folder whose ``libs`` has the jars.
         log: file for its log.
+        routed: the services whose links to it may go through the fault proxy.
     """
 
-    def __init__(self, directory: Path, home: Path, *, log: Path) -> None:
+    def __init__(self, directory: Path, home: Path, *, log: Path, routed: Iterable[str] = ()) -> None:
         self.directory = directory
         self.log = log
         self._home = home
-        self._listeners = Listeners()
+        self.listeners = Listeners(routed)
         self._configuration = directory / "server.properties"
 
     @property
     def address(self) -> str:
         """Its bootstrap address, ``host:port``."""
-        return self._listeners.address
+        return self.listeners.address
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it, formatting its disk if that is new, and return at once."""
@@ -169,7 +170,7 @@ class Kafka(StoreProcess):
             LabError: it ended, or did not answer in time; the message has the end of its log.
         """
         assert self.process is not None, "start() comes first"
-        ready = partial(answers, self._listeners.port)
+        ready = partial(answers, self.listeners.port)
         wait_until(ready, what="Apache Kafka", process=self.process, log=self.log, timeout=timeout)
 
     def stop(self) -> None:
@@ -179,7 +180,7 @@ class Kafka(StoreProcess):
 
     def _configure(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        values = self._listeners.properties() | {"log.dirs": str(self.directory / "data")}
+        values = self.listeners.properties() | {"log.dirs": str(self.directory / "data")}
         self._configuration.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
         (self.directory / "log4j2.properties").write_text(_LOGGING)
 

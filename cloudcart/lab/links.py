@@ -81,9 +81,8 @@ class Links:
         for service in WITH_REDIS:
             at = self._route_store(service, "redis", "valkey.sock", stores)
             self._override(service, "stores.redis", f"unix://{at.path}" if at.path else f"redis://{at}")
-        for service, listener in broker.proxies.items() if broker else ():
-            self._routes.append(Route(f"{service}->kafka", listener, broker.upstream(service)))
-            self._override(service, "stores.kafka", _tcp_address(listener))
+        if broker is not None:
+            self._route_broker(broker)
         for caller, peers in CALLS.items():
             for peer in peers:
                 self._override(caller, f"urls.{peer}", self._route_call(caller, peer))
@@ -131,6 +130,11 @@ class Links:
 
     def _override(self, service: str, name: str, value: object) -> None:
         self._overrides.setdefault(service, {})[name] = value
+
+    def _route_broker(self, broker: Listeners) -> None:
+        for service, listener in broker.proxies.items():
+            self._routes.append(Route(f"{service}->kafka", listener, broker.upstream(service)))
+            self._override(service, "stores.kafka", _tcp_address(listener))
 
     def _route_store(self, service: str, store: str, name: str, stores: Mapping[str, str]) -> Address:
         """Route a link to a store, and return where its service goes: the same kind of address as the store's own."""

@@ -174,7 +174,8 @@ class Shop(ABC):
         with self._report.phase("schema"):
             administrator = self.stores.postgres.url(driver="+psycopg")
             databases = {**prepare_database(administrator, self.stores.password), "chaos": administrator}
-        addresses = wiring.Addresses(self.urls, self.stores.valkey.url, self.stores.broker.address)
+        broker = self.stores.broker
+        addresses = wiring.Addresses(self.urls, self.stores.valkey.url, broker.address, broker.durable)
         self.settings = wiring.at(self.settings, addresses)
         if self.settings.chaos.links:
             with self._report.phase("links"):

@@ -16,6 +16,7 @@ from cloudcart.exceptions import LabError, UsageError
 from cloudcart.lab.broker import Broker
 from cloudcart.lab.directory import LabDirectory
 from cloudcart.lab.kafka import Kafka, Listeners, kafka_home
+from cloudcart.lab.links import WITH_KAFKA
 from cloudcart.lab.postgres import Postgres
 from cloudcart.lab.valkey import Valkey
 
@@ -217,7 +218,7 @@ class EmbeddedStores(Stores):
     @property
     def listeners(self) -> Listeners | None:
         """The broker's, if it can tell a proxy's port to its clients; none: the mock tells its own."""
-        return None
+        return self.broker.listeners if isinstance(self.broker, Kafka) else None
 
     @property
     def password(self) -> str | None:
@@ -231,5 +232,6 @@ class EmbeddedStores(Stores):
 
 
 def _broker(directory: LabDirectory) -> Broker | Kafka:
-    home, log = kafka_home(), directory.log("broker")
-    return Kafka(directory.path / "broker", home, log=log) if home else Broker(directory.path / "broker", log=log)
+    folder, log = directory.path / "broker", directory.log("broker")
+    home = kafka_home()
+    return Kafka(folder, home, log=log, routed=WITH_KAFKA) if home else Broker(folder, log=log)

@@ -11,11 +11,13 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cloudcart.lab.containers.container import NAME
 from cloudcart.lab.containers.docker import LAB
 from cloudcart.lab.directory import LabDirectory
+
+_NEVER: Final = 7 * 24 * 3600  # seconds; a silent lab is no reason to give up
 
 if TYPE_CHECKING:
     from docker.client import DockerClient
@@ -53,7 +55,7 @@ class LogCopier:
         """Copy, from a thread for each container, until killed."""
         import docker
 
-        client = docker.from_env(timeout=None)
+        client = docker.from_env(timeout=_NEVER)
         wanted = {"type": "container", "event": "start", "label": f"{LAB}={self._directory.path}"}
         for event in client.events(since=self._began, decode=True, filters=wanted):
             threading.Thread(target=self._follow, args=(client, event), daemon=True).start()

@@ -109,11 +109,10 @@ class KafkaContainer(LabContainer):
     Args:
         image: the image's name.
         directory: the lab's.
-        links: its clients go through the fault proxy.
     """
 
-    def __init__(self, image: str, directory: LabDirectory, *, links: bool) -> None:
-        self.listeners = Listeners(WITH_KAFKA if links else ())
+    def __init__(self, image: str, directory: LabDirectory) -> None:
+        self.listeners = Listeners(WITH_KAFKA)
         variables = {f"KAFKA_{key.upper().replace('.', '_')}": value for key, value in self._properties().items()}
         what = Image(image, environment={"CLUSTER_ID": CLUSTER, **variables})
         super().__init__("broker", what, directory, lambda: answers(self.listeners.port))
@@ -137,7 +136,7 @@ class ContainerStores(Stores):
 
     def __init__(self, directory: LabDirectory, settings: Settings) -> None:
         images = settings.containers
-        self.broker = KafkaContainer(images.kafka, directory, links=settings.chaos.links)
+        self.broker = KafkaContainer(images.kafka, directory)
         self.postgres = PostgresContainer(images.postgres, directory)
         self.valkey = RedisContainer(images.redis, directory)
         super().__init__({"broker": self.broker, "postgres": self.postgres, "valkey": self.valkey})
