@@ -199,6 +199,17 @@ class Settings(BaseSettings):
             where = ".".join(part for part in (section, *map(str, first["loc"])) if part)
             raise UsageError(f"setting {where!r}: {first['msg']} (got {first['input']!r})") from None
 
+    def switches(self) -> dict[str, object]:
+        """Return by dotted name what may be told to anybody: neither addresses nor secrets."""
+        tree = self.model_dump(mode="json", exclude={"stores", "urls", "auth", "containers"})
+        flat = {
+            f"{section}.{name}": value
+            for section, fields in tree.items()
+            if isinstance(fields, dict)
+            for name, value in fields.items()
+        }
+        return {"lab": self.lab, "stores.kafka_durable": self.stores.kafka_durable, **flat}
+
     def for_service(self, service: ServiceName) -> Self:
         """Return what ``service`` may know: the signing key goes to the user service alone."""
         if service == "users":

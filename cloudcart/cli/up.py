@@ -28,7 +28,11 @@ _LINE: Final = 78  # columns; longer words of the phase before are overwritten
 @click.option("--free-ports", is_flag=True, help="Take free ports instead of 3000 and 8001 to 8005.")
 @set_option
 @click.option(
-    "--backend", type=click.Choice(["embedded"]), default="embedded", show_default=True, help="Where the shop runs."
+    "--backend",
+    type=click.Choice(["embedded", "containers"]),
+    default="embedded",
+    show_default=True,
+    help="Where the shop runs.",
 )
 @json_option
 def up(name: str, detach: bool, free_ports: bool, overrides: dict[str, str], backend: str, as_json: bool) -> None:

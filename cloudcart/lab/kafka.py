@@ -159,7 +159,8 @@ class Kafka(StoreProcess):
         """Start it, formatting its disk if that is new, and return at once."""
         self._configure()
         format_, serve = (" ".join(self._java(program)) for program in ("kafka.tools.StorageTool", "kafka.Kafka"))
-        script = f'{format_} format --ignore-formatted -t {CLUSTER} -c "$0" >/dev/null && exec {serve} "$0"'
+        formatted = f"[ -e '{self.directory}/data/meta.properties' ]"
+        script = f'{formatted} || {format_} format -t {CLUSTER} -c "$0" >/dev/null && exec {serve} "$0"'
         self.process = spawn(["/bin/sh", "-c", script, self._configuration], log=self.log)
         return self.process
 

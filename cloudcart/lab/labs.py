@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cloudcart.exceptions import UsageError
-from cloudcart.lab import embedded
+from cloudcart.lab import embedded, external
 from cloudcart.lab.backend import Backend, Progress, StartRequest
 from cloudcart.lab.directory import find, running
 from cloudcart.lab.lab import Lab
@@ -17,6 +17,7 @@ from cloudcart.lab.progress import Phase
 _BACKENDS: Final[Mapping[str, type[Backend]]] = {
     "embedded": embedded.EmbeddedBackend,
     "containers": embedded.ContainersBackend,
+    "external": external.ExternalBackend,
 }
 
 
@@ -34,7 +35,8 @@ def start(
     """Start a shop and return when every service is ready; it ends with this process, however that ends.
 
     Args:
-        backend: where it runs: "embedded" (processes of this machine) or "containers" (its Docker engine).
+        backend: where it runs: "embedded" (processes of this machine), "containers" (its Docker engine), or "external"
+            (somebody else started it; nothing is started).
         name: by which others find it; one of its own if not given.
         overrides: settings by their dotted names, as ``{"gateway.rate_limit": "off"}``.
         ports: "free" finds them, "default" takes 3000 and 8001 to 8005.

@@ -23,6 +23,7 @@ from typing import Any, Final
 from cloudcart.exceptions import BackendError, CloudCartError, LabError, UsageError
 from cloudcart.lab.control import ControlServer
 from cloudcart.lab.directory import LabDirectory
+from cloudcart.lab.ports import LOOPBACK
 from cloudcart.lab.progress import Reporter
 from cloudcart.lab.shop import EmbeddedShop, Shop
 
@@ -96,12 +97,12 @@ class Supervisor:
     def _wait_ready(self) -> None:
         from cloudcart.lab.readiness import ready_services
 
-        services = self._shop.services
+        services = {name: (LOOPBACK, port) for name, port in self._shop.services.ports.items()}
         deadline = time.monotonic() + _READY_DEADLINE
         with self._report.phase("services ready"):
-            while len(ready := ready_services(services.ports, 1.0)) < len(services.ports):
+            while len(ready := ready_services(services, 1.0)) < len(services):
                 if time.monotonic() > deadline:
-                    missing = min(services.ports.keys() - ready)
+                    missing = min(services.keys() - ready)
                     raise self._shop.start_failure(missing, f"was not ready after {_READY_DEADLINE:g} s")
                 self._turn(_READY_POLL)
                 self._look_for_ended()

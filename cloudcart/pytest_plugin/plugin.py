@@ -24,7 +24,8 @@ class Option(NamedTuple):
 
 
 OPTIONS: Final = (
-    Option("backend", "embedded", "where the shop runs: embedded"),
+    Option("backend", "embedded", "where the shop runs: embedded, containers, or external"),
+    Option("url", "", "gateway of a lab that somebody else started (backend external), as http://127.0.0.1:3000"),
     Option("seed", "0", "chooses which requests faults hit and what the load does"),
     Option("report-dir", "cloudcart-runs", "folder for the run folders of scenarios"),
     Option("reuse", "", "attach to the running lab of this name ('cloudcart up --name NAME') instead of starting one"),

@@ -24,7 +24,7 @@ from cloudcart.exceptions import StoreError
 
 _CONFIRM: Final = 20.0  # seconds for the broker to confirm; longer than a pause that a broker is expected to survive
 
-_KNOCK: Final = 1.0  # seconds for an address to accept a connection
+_KNOCK: Final = 1.0  # seconds for an address to accept a connection, and until that is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Publisher:
         self._broker: KafkaBroker | None = None
         self._faults = faults
         self._connecting = asyncio.Lock()
+        self._leaving: set[asyncio.Future[None]] = set()
 
     async def publish(self, messages: Sequence[Message]) -> list[bool]:
         """Send ``messages`` together and return for each whether the broker confirmed it.
@@ -86,17 +87,37 @@ class Publisher:
         try:
             async with asyncio.timeout(_CONFIRM):
                 receipts = [await _send(broker, message) for message in messages]
-                answers = await asyncio.gather(*receipts, return_exceptions=True)
-        except (KafkaError, TimeoutError, OSError) as error:
-            await self.close()  # the next call starts from a fresh connection
+                return await self._confirmed(receipts)
+        except (KafkaError, TimeoutError, OSError, StoreError) as error:
+            self._abandon()
             raise StoreError("Kafka does not confirm") from error
-        return [not isinstance(answer, BaseException) for answer in answers]
+
+    async def _confirmed(self, receipts: Sequence[asyncio.Future[RecordMetadata]]) -> list[bool]:
+        """Wait for all receipts; raises StoreError as soon as nobody listens at the broker's address any more.
+
+        A paused broker still listens and is waited for. One that died is not: the driver would find its successor only
+        when it looks at its metadata again.
+        """
+        try:
+            while receipts and (await asyncio.wait(receipts, timeout=_KNOCK))[1]:
+                await knock(self._bootstrap)
+            return [not receipt.cancelled() and receipt.exception() is None for receipt in receipts]
+        finally:
+            for receipt in receipts:
+                receipt.cancel()
+
+    def _abandon(self) -> None:
+        """Let the next call start from a fresh connection; the driver keeps trying on this one for a while."""
+        if self._broker is not None:
+            leaving = asyncio.ensure_future(self._broker.stop())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            self._broker = None
 
     async def close(self) -> None:
         """Let go of the connection."""
-        broker, self._broker = self._broker, None
-        if broker is not None:
-            await broker.stop()
+        self._abandon()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
 
     async def _connected(self) -> KafkaBroker:
         async with self._connecting:

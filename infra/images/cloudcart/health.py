@@ -17,7 +17,7 @@ def address() -> tuple[str, int]:
     """Return where the service listens."""
     if listen := os.environ.get("CLOUDCART_LISTEN"):
         host, _, port = listen.rpartition(":")
-        return host.replace("0.0.0.0", "127.0.0.1"), int(port)
+        return host if host.startswith("127.") else "127.0.0.1", int(port)
     ports = json.loads(Path(__file__).with_name("ports.json").read_text())
     words = Path("/proc/1/cmdline").read_text().split("\0")
     return "127.0.0.1", next(ports[word] for word in words if word in ports)
