@@ -112,6 +112,11 @@ class Listeners:
         """Return where the proxy of a service's link connects to."""
         return f"{LOOPBACK}:{_port(self._behind[service])}"
 
+    def close(self) -> None:
+        """Let the ports go."""
+        for held in (self._broker, self._controller, *self._behind.values(), *self.proxies.values()):
+            held.close()
+
     def properties(self) -> dict[str, str]:
         """Return the properties of a small broker on these ports."""
         own = {service.upper(): _port(holder) for service, holder in self._behind.items()}

@@ -188,6 +188,6 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except UnsupportedError as error:
-        pytest.skip(str(error))
+        raise pytest.skip.Exception(str(error)) from None
     except CloudCartError as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None

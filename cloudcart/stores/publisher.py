@@ -49,13 +49,17 @@ class Publisher:
         bootstrap: address of the cluster, ``host:port``.
         client: how the cluster knows this process.
         faults: what is active in this process; acts on each message before it is sent.
+        patience: seconds for the broker to confirm.
     """
 
-    def __init__(self, bootstrap: str, client: str, *, faults: ActiveFaults | None = None) -> None:
+    def __init__(
+        self, bootstrap: str, client: str, *, faults: ActiveFaults | None = None, patience: float = _CONFIRM
+    ) -> None:
         self._bootstrap = bootstrap
         self._client = client
         self._broker: KafkaBroker | None = None
         self._faults = faults
+        self._patience = patience
         self._connecting = asyncio.Lock()
         self._leaving: set[asyncio.Future[None]] = set()
 
@@ -85,7 +89,7 @@ class Publisher:
     async def _send_all(self, messages: Sequence[Message]) -> list[bool]:
         broker = await self._connected()
         try:
-            async with asyncio.timeout(_CONFIRM):
+            async with asyncio.timeout(self._patience):
                 receipts = [await _send(broker, message) for message in messages]
                 return await self._confirmed(receipts)
         except (KafkaError, TimeoutError, OSError, StoreError) as error:
@@ -123,7 +127,7 @@ class Publisher:
         async with self._connecting:
             if self._broker is None:
                 await knock(self._bootstrap)
-                broker = quiet_broker(self._bootstrap, self._client)
+                broker = quiet_broker(self._bootstrap, self._client, self._patience)
                 try:
                     await broker.connect()
                 except (KafkaError, OSError) as error:
@@ -157,7 +161,7 @@ async def knock(bootstrap: str) -> None:
     raise StoreError("Kafka is not there")
 
 
-def quiet_broker(bootstrap: str, client: str) -> KafkaBroker:
+def quiet_broker(bootstrap: str, client: str, patience: float = _CONFIRM) -> KafkaBroker:
     """Return a FastStream broker that leaves logging to us: an outage is one line of ours, not hundreds of its own."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return KafkaBroker(
@@ -167,6 +171,6 @@ def quiet_broker(bootstrap: str, client: str) -> KafkaBroker:
         log_level=logging.DEBUG,  # of its reports on each message; errors keep their own level
         apply_types=False,
         graceful_timeout=1.0,
-        request_timeout_ms=int(_CONFIRM * 1000),
+        request_timeout_ms=int(patience * 1000),
         metadata_max_age_ms=30_000,
     )
