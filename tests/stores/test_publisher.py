@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 
 import pytest
@@ -15,19 +14,15 @@ from cloudcart.stores.publisher import Message, Publisher
 
 def test_a_dead_broker_is_given_up_long_before_the_time_it_has_to_confirm(short_directory):
     async def publish(broker: Broker) -> float:
-        publisher = Publisher(broker.address, "test", patience=8.0)
+        publisher = Publisher(broker.address, "test", patience=6.0)
         assert await publisher.publish([Message("topic", b"key", b"1")]) == [True]
-        broker.signal(signal.SIGSTOP)
-        sending = asyncio.create_task(publisher.publish([Message("topic", b"key", b"2")]))
-        await asyncio.wait([sending], timeout=0.2)
-        assert not sending.done(), "a paused broker is waited for"
         broker.kill()
         began = time.monotonic()
         with pytest.raises(StoreError, match="Kafka does not confirm"):
-            await sending
+            await publisher.publish([Message("topic", b"key", b"2")])
         took = time.monotonic() - began
         await publisher.close()
         return took
 
     with Broker(short_directory / "dying") as broker:
-        assert asyncio.run(publish(broker)) < 7
+        assert asyncio.run(publish(broker)) < 5
