@@ -69,6 +69,34 @@ def containers(session: nox.Session) -> None:
 
 
 @nox.session
+def notebooks(session: nox.Session) -> None:
+    """The notebooks run on the recorded runs; ``-- --save`` stores their outputs anew."""
+    install(session, "test", "notebooks")
+    if session.posargs == ["--save"]:
+        session.run("python", "tests/notebooks.py")
+    else:
+        session.run("pytest", "tests/notebooks.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, built strictly into ``site/html``, and what its pages tell a reader to type."""
+    install(session, "test", "docs")
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "-q", "docs", "site/html")
+    session.run("pytest", "tests/pages.py", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """A report in a real browser: offline, without error, accessible; ``-- --save`` makes the README's picture."""
+    install(session, "test", "browser")
+    if session.posargs == ["--save"]:
+        session.run("python", "tests/browser.py")
+    else:
+        session.run("pytest", "tests/browser.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Every benchmark, in its quick form unless asked otherwise (``nox -s bench -- --json``)."""
     install(session, "test")

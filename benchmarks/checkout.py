@@ -54,23 +54,26 @@ class Load:
         return took
 
     async def _worker(self, client: HttpClient, number: int, end: float) -> None:
-        token = f"Bearer {self.users[number].token}".encode()
-        headers = [(b"authorization", token), (b"content-type", b"application/json")]
         turn = number
         while (began := time.perf_counter()) < end:
             turn += 1
-            body = json.dumps({"items": [{"product_id": turn % PRODUCTS + 1, "quantity": 1}]}).encode()
-            ordered = await client.request("POST", self.base, "/api/orders", headers=headers, body=body, timeout=30)
-            if ordered.status != 201:
-                self.errors[f"order {ordered.status}"] += 1
-                continue
-            path = f"/api/orders/{json.loads(ordered.body)['id']}/pay"
-            pay = b'{"payment_method": "card"}'
-            paid = await client.request("POST", self.base, path, headers=headers, body=pay, timeout=30)
-            if paid.status != 200:
-                self.errors[f"pay {paid.status}"] += 1
-                continue
-            self.durations.append(time.perf_counter() - began)
+            if error := await check_out(client, self.base, self.users[number].token, turn % PRODUCTS + 1):
+                self.errors[error] += 1
+            else:
+                self.durations.append(time.perf_counter() - began)
+
+
+async def check_out(client: HttpClient, base: str, token: str, product: int) -> str:
+    """Order a piece of a product and pay for it; return what went wrong, if anything."""
+    headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", b"application/json")]
+    body = json.dumps({"items": [{"product_id": product, "quantity": 1}]}).encode()
+    ordered = await client.request("POST", base, "/api/orders", headers=headers, body=body, timeout=30)
+    if ordered.status != 201:
+        return f"order {ordered.status}"
+    path = f"/api/orders/{json.loads(ordered.body)['id']}/pay"
+    pay = b'{"payment_method": "card"}'
+    paid = await client.request("POST", base, path, headers=headers, body=pay, timeout=30)
+    return "" if paid.status == 200 else f"pay {paid.status}"
 
 
 def cpu(lab: Lab) -> dict[str, float]:

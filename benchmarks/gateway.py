@@ -15,7 +15,6 @@ import argparse
 import gc
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -26,10 +25,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from _wrk import Load, wrk
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -37,7 +36,6 @@ from cloudcart.lab.service_process import ServiceProcess, fork
 from cloudcart.lab.valkey import Valkey
 from cloudcart.services.security import Principal, TokenSigner
 from cloudcart.settings import Auth, Gateway, Settings, Stores, Urls
-from cloudcart.units import parse_duration
 
 CONNECTIONS = 32
 PATH = "/api/orders/my-orders"
@@ -81,16 +79,6 @@ uvicorn.run(app, port=int(sys.argv[1]), http="httptools", loop="uvloop", access_
 """
 
 
-@dataclass(frozen=True)
-class Load:
-    """What one run of wrk measured; latencies in milliseconds."""
-
-    requests_per_second: float
-    p50: float
-    p99: float
-    errors: int
-
-
 def measure(*, rounds: int, seconds: int) -> dict[str, Any]:
     """Start everything, load the three in turns, and end everything."""
     with ExitStack() as stack:
@@ -110,10 +98,10 @@ def measure(*, rounds: int, seconds: int) -> dict[str, Any]:
         targets = {"gateway": gateway, "nginx": proxy, "starlette": starlette}
         loads: dict[str, list[Load]] = {name: [] for name in targets}
         for port in targets.values():
-            wrk(port, token, 1)  # warm
+            ask(port, token, 1)  # warm
         for _ in range(rounds):
             for name, port in targets.items():
-                loads[name].append(wrk(port, token, seconds))
+                loads[name].append(ask(port, token, seconds))
         logged = log.read_bytes().count(b"\n")
     return summary(loads, logged)
 
@@ -156,24 +144,10 @@ def gateway_settings(redis: str, upstream: str) -> Settings:
     )
 
 
-def wrk(port: int, token: str, seconds: int) -> Load:
+def ask(port: int, token: str, seconds: int) -> Load:
     """Load one server and return what wrk saw."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-H", f"Authorization: Bearer {token}"]
-    text = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}{PATH}"], check=True, capture_output=True, text=True
-    ).stdout
-    failed = re.findall(r"Non-2xx or 3xx responses: (\d+)|(?:connect|read|write|timeout) (\d+)", text)
-    return Load(
-        float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),
-        milliseconds(re.search(r"^\s+50%\s+(\S+)", text, re.MULTILINE)[1]),
-        milliseconds(re.search(r"^\s+99%\s+(\S+)", text, re.MULTILINE)[1]),
-        sum(int(number) for groups in failed for number in groups if number),
-    )
-
-
-def milliseconds(text: str) -> float:
-    """Return what wrk means by ``3.21ms``, ``870.00us`` or ``1.02s``."""
-    return round(parse_duration(text) * 1e3, 3)
+    headers = {"Authorization": f"Bearer {token}"}
+    return wrk(f"http://127.0.0.1:{port}{PATH}", connections=CONNECTIONS, seconds=seconds, headers=headers)
 
 
 @contextmanager

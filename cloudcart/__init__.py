@@ -10,16 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from cloudcart import plots as plots
+    from cloudcart.analysis import Run as Run
     from cloudcart.chaos.middleware import ChaosMiddleware as ChaosMiddleware
     from cloudcart.events import EVENTS as EVENTS
     from cloudcart.events import Event as Event
     from cloudcart.exceptions import CloudCartError as CloudCartError
     from cloudcart.experiment import Experiment as Experiment
-    from cloudcart.experiment import Run as Run
     from cloudcart.experiment import run as run
     from cloudcart.faults import FAULTS as FAULTS
     from cloudcart.faults import Fault as Fault
     from cloudcart.faults import parse_fault as parse_fault
+    from cloudcart.hooks import Hooks as Hooks
     from cloudcart.lab import Lab as Lab
     from cloudcart.lab import attach as attach
     from cloudcart.lab import start as start
@@ -39,15 +41,17 @@ _HOMES: Final = {
     "Experiment": "cloudcart.experiment",
     "FAULTS": "cloudcart.faults",
     "Fault": "cloudcart.faults",
+    "Hooks": "cloudcart.hooks",
     "Lab": "cloudcart.lab",
     "LoadProfile": "cloudcart.load",
     "Objective": "cloudcart.signals",
-    "Run": "cloudcart.experiment",
+    "Run": "cloudcart.analysis",
     "Settings": "cloudcart.settings",
     "Verdict": "cloudcart.signals",
     "attach": "cloudcart.lab",
     "create_service": "cloudcart.services",
     "parse_fault": "cloudcart.faults",
+    "plots": "cloudcart.plots",
     "run": "cloudcart.experiment",
     "start": "cloudcart.lab",
 }
@@ -60,7 +64,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    module = import_module(home)
+    return module if home.endswith(f".{name}") else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,7 @@ message ends with what to do next; the command line maps each branch to an exit 
 
     CloudCartError
     ├── UsageError            exit 2   what was asked for cannot be done as written; nothing happened
+    │   ├── SchemaError                this version cannot use a database, nor upgrade it; it is as it was
     │   ├── FaultError                 a fault document that makes no sense (unknown kind, bad value, no such target)
     │   ├── UnsupportedError           this lab or backend cannot do it, another one could; tests skip
     │   └── MissingExtraError          an optional dependency is not installed; the message has the command
@@ -16,7 +17,7 @@ message ends with what to do next; the command line maps each branch to an exit 
     ├── RefusedError                   a service refuses a request: the status and sentence that the client gets
     │   └── TokenError                 the token of a request cannot be accepted (401)
     ├── AnsweredMeanwhileError         another request for the same effect was quicker; this one was rolled back
-    ├── StoreError                     a store does not answer; definite, unless it says otherwise
+    ├── StoreError            exit 4   a store does not answer; definite, unless it says otherwise
     ├── CallerGoneError                the caller left while a fault held its request back; nothing was done
     ├── ConnectionCutError             a fault cuts the connection; for the server, which closes it
     ├── UpstreamError                  a call to another service got no answer
@@ -40,6 +41,10 @@ class UsageError(CloudCartError):
     """What was asked for cannot be done as written. Definite: nothing was changed."""
 
     exit_code = 2
+
+
+class SchemaError(UsageError):
+    """A database that this version cannot use as it is, nor upgrade. Definite: the schema it names was not changed."""
 
 
 class FaultError(UsageError):
@@ -108,6 +113,8 @@ class AnsweredMeanwhileError(CloudCartError):
 
 class StoreError(CloudCartError):
     """A store (PostgreSQL, Redis, Kafka) cannot be reached or gave up; what was asked of it did not happen."""
+
+    exit_code = 4
 
 
 class CallerGoneError(CloudCartError):

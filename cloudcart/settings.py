@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from cloudcart.exceptions import UsageError
 from cloudcart.units import Duration, Share
 
-ServiceName = Literal["gateway", "users", "products", "orders", "chaos", "notifications"]
+ServiceName = Literal["gateway", "users", "products", "orders", "chaos", "notifications", "traffic"]
 
 SERVICES: Final[Mapping[ServiceName, int]] = {
     "gateway": 3000,
@@ -28,6 +28,9 @@ SERVICES: Final[Mapping[ServiceName, int]] = {
     "notifications": 8005,
 }
 """Every service of the shop and its default port. The order is the order in which they are started and shown."""
+
+TRAFFIC_PORT: Final = 8006
+"""Default port of the traffic generator, which is no part of the shop and runs only where it is asked for."""
 
 
 class _Section(BaseModel):
@@ -47,6 +50,17 @@ class Stores(_Section):
         description="silence after which Kafka gives a consumer's partitions to another; a broker has a least",
     )
     pool_size: int = Field(8, ge=1, description="database connections a service keeps open at most")
+    inbox_keep: Duration = Field(
+        8 * 24 * 3600.0,
+        gt=0,
+        description="how long consumers know an event again; longer than Kafka keeps messages (7 days by default)",
+    )
+    clean_up: Duration = Field(60.0, gt=0, description="time between two looks for rows that are kept no longer")
+    outbox: bool = Field(
+        True,
+        description="keep events with the change that they tell of, publish them afterwards; "
+        "off: each request publishes its own, and waits for the broker",
+    )
 
 
 class Urls(_Section):
@@ -88,6 +102,9 @@ class Gateway(_Section):
     rate_limit: bool = Field(True, description="limit requests per client (sliding window in Redis)")
     rate_limit_requests: int = Field(100, ge=1, description="requests a client may make in one window")
     rate_limit_window: Duration = Field(60.0, description="length of the sliding window")
+    rate_limit_fallback: bool = Field(
+        True, description="while Redis is away, count in each gateway process; off: refuse everybody (503)"
+    )
     cors_origins: tuple[str, ...] = Field(("http://localhost:3001", "http://127.0.0.1:3001"), description="origins")
     timeouts: bool = Field(True, description="give up on a slow upstream (504)")
     timeout: Duration = Field(2.0, gt=0, description="time allowed for one upstream attempt")
@@ -115,6 +132,10 @@ class Products(_Section):
     """Product service."""
 
     low_stock: int = Field(10, ge=0, description="at or below this stock an alert is published")
+    atomic_stock: bool = Field(
+        True,
+        description="check and take stock in one statement; off: read, decide, write, so that two get the same item",
+    )
     hold: Duration = Field(30.0, description="stock taken for an order that is not confirmed by then is released")
 
 
@@ -125,6 +146,10 @@ class Orders(_Section):
     timeout: Duration = Field(1.5, gt=0, description="time allowed for one call to the product service")
     retries: bool = Field(True, description="repeat failed calls to the product service (they are idempotent by order)")
     retry_attempts: int = Field(3, ge=0, description="repeats of one call at most")
+    idempotency_keep: Duration = Field(
+        24 * 3600.0, gt=0, description="how long an Idempotency-Key gets its first answer again"
+    )
+    charge_once: bool = Field(True, description="a payment that is sent again charges nothing; off: it charges again")
     notify: Literal["events", "direct"] = Field(
         "events",
         description="how the worker hears of an order: 'events' by the outbox, 'direct' by a call that waits",
@@ -135,6 +160,30 @@ class Notifications(_Section):
     """Notification worker."""
 
     batch: int = Field(100, ge=1, description="events handled in one transaction at most")
+    dead_letters: bool = Field(
+        True,
+        description="set aside what cannot be read, on the topic's dead-letter topic; "
+        "off: try it again and again, and everything behind it waits",
+    )
+
+
+class Traffic(_Section):
+    """Synthetic visitors (``cloudcart up --traffic``)."""
+
+    rate: float = Field(1.0, gt=0, le=50, description="visitors a second; each makes one to four requests")
+    burst_factor: float = Field(5.0, ge=1, le=20, description="how many times as many come during a burst")
+    burst_every: Duration = Field(120.0, gt=0, description="time from one burst to the next")
+    burst_length: Duration = Field(10.0, description="how long a burst lasts")
+    mistakes: Share = Field(0.05, description="share of visitors who ask for what the shop has to refuse")
+    accounts: int = Field(20, ge=1, description="accounts that visitors register at most")
+    seed: int = Field(0, description="decides when visitors come and what they do")
+
+
+class Release(_Section):
+    """What is wrong with a release of a service; a bad deploy sets it."""
+
+    failing: Share = Field(0.0, description="share of requests that this release answers with 500, as by a bug")
+    seed: int = Field(0, ge=0, description="chooses which requests those are")
 
 
 class Containers(_Section):
@@ -169,6 +218,8 @@ class Settings(BaseSettings):
     products: Products = Products()
     orders: Orders = Orders()
     notifications: Notifications = Notifications()
+    traffic: Traffic = Traffic()
+    release: Release = Release()
     containers: Containers = Containers()
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Self:
@@ -211,10 +262,12 @@ class Settings(BaseSettings):
         return {"lab": self.lab, "stores.kafka_durable": self.stores.kafka_durable, **flat}
 
     def for_service(self, service: ServiceName) -> Self:
-        """Return what ``service`` may know: the signing key goes to the user service alone."""
+        """Return what ``service`` may know: the signing key goes to users alone, a password to whoever logs in."""
         if service == "users":
             return self
-        hidden = {"private_key": None, "admin_password": None, "demo_password": None}
+        hidden = {"private_key": None, "demo_password": None}
+        if service != "traffic":
+            hidden["admin_password"] = None
         return self.model_copy(update={"auth": self.auth.model_copy(update=hidden)})
 
 

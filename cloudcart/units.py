@@ -7,11 +7,13 @@ markers, command line, reports) see text. Used by faults, objectives, load profi
 from __future__ import annotations
 
 import re
+import sys
 from decimal import Decimal
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+_LARGEST: Final = sys.float_info.max  # whole numbers can be larger still
 _SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)\s*")
 _DURATION_PATTERN: Final = r"^\d+(\.\d+)?(us|ms|s|m|h)$"
@@ -30,7 +32,7 @@ def parse_duration(value: str | float) -> float:
         if match is None:
             raise ValueError(f"{value!r} is not a duration; write a number and a unit, like 80ms, 5s or 2m")
         return float(match[1]) * _SECONDS[match[2]]
-    if not 0 <= value < float("inf"):
+    if not 0 <= value <= _LARGEST:
         raise ValueError(f"a duration is finite and not negative, got {value!r}")
     return float(value)
 
@@ -61,7 +63,7 @@ def parse_share(value: str | float) -> float:
     """
     try:
         share = float(value[:-1]) / 100 if isinstance(value, str) and value.endswith("%") else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{value!r} is not a share; write 0.05 or 5%") from None
     if not 0 <= share <= 1:
         raise ValueError(f"a share lies between 0 and 1 (0% to 100%), got {value!r}")
@@ -91,7 +93,7 @@ def parse_size(value: str | float) -> float:
         if match is None:
             raise ValueError(f"{value!r} is not a size; write a number and a unit, like 64KiB or 500B")
         return float(match[1]) * _BYTES[match[2]]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
         raise ValueError(f"a size is text like '64KiB' or a number of bytes, not {value!r}")
     return float(value)
 

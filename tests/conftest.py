@@ -1,13 +1,19 @@
-"""Fixtures that several folders of tests share: a directory with a short path, and each store alone."""
+"""Fixtures that several folders of tests share: a directory with a short path, each store alone, a server."""
 
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 from hypothesis import settings
 
 from cloudcart.lab.broker import Broker
@@ -46,3 +52,28 @@ def broker(short_directory: Path) -> Iterator[Broker]:
     """A mock Kafka broker of this test process."""
     with Broker(short_directory / "broker") as server:
         yield server
+
+
+@contextmanager
+def _serving(app: Any) -> Iterator[str]:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            deadline = time.monotonic() + 10
+            while not server.started:
+                assert thread.is_alive(), "the server did not start"
+                assert time.monotonic() < deadline, "the server did not start in time"
+                time.sleep(0.005)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[[Any], AbstractContextManager[str]]:
+    """Serves an application on a free port while its context lasts, in a thread; gives the address."""
+    return _serving

@@ -40,3 +40,28 @@ def test_the_three_walks_are_there():
     for walk in ("A request", "A fault", "A reading"):
         steps = text.split(f"**{walk}**")[1].split("\n\n")[1]
         assert len(PATHS.findall(steps)) >= 5
+
+
+def _messages() -> list[str]:
+    return re.findall(r"^\*\*`(.+)`\*\*$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def sources():
+    """All code as one text, in which strings that go on in the next line are one."""
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "cloudcart").rglob("*.py")))
+    return re.sub(r'"\s*\n\s*f?"', "", text)
+
+
+@pytest.mark.parametrize("message", _messages())
+def test_messages_are_what_the_code_says(message, sources):
+    parts = [part for part in message.split("…") if len(part.strip()) > 3]
+    assert parts
+    assert [part for part in parts if part.strip(" …:,;") not in sources] == []
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "index.md").read_text()
+    patterns = re.findall(r"^([\w/*-]+)$", index, re.MULTILINE)
+    pages = {path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs").rglob("*.md")}
+    assert [str(page) for page in pages if str(page) != "index" and not any(map(page.match, patterns))] == []

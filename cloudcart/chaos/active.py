@@ -18,6 +18,7 @@ from cloudcart.chaos.inline import InlineFaults
 from cloudcart.chaos.matching import RouteIndex, Work
 from cloudcart.chaos.record import ActiveFault, Effects, Surroundings
 from cloudcart.faults import Fault
+from cloudcart.faults.control_arm import in_control_arm
 
 _KEPT: Final = 200  # ended faults whose counts are remembered, so that a late report or scrape still finds them
 
@@ -27,6 +28,7 @@ class ActiveFaults:
 
     Attributes:
         any: whether a fault is active here, or anywhere in the lab. The one thing that a request without faults checks.
+        chooses_users: whether one of those chooses by user, so that services have to tell each other whose a call is.
         effects: sums over all faults that ever acted here.
         surroundings: what faults have done to the process itself.
         boot: tells this process from its predecessor with the same name, whose counts started anew.
@@ -42,7 +44,8 @@ class ActiveFaults:
 
     __slots__ = (
         "_clock", "_elsewhere", "_ended", "_horizon", "_index", "_inline", "_lease_until", "_records",
-        "any", "boot", "effects", "lab", "on_change", "replica", "seed", "service", "surroundings",
+        "_users_elsewhere", "any", "boot", "chooses_users", "effects", "lab", "on_change", "replica", "seed", "service",
+        "surroundings",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +58,7 @@ class ActiveFaults:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.any = False
+        self.chooses_users = False
         self.service = service
         self.replica = replica
         self.lab = lab
@@ -68,6 +72,7 @@ class ActiveFaults:
         self._records: dict[str, ActiveFault] = {}
         self._ended: OrderedDict[str, ActiveFault] = OrderedDict()
         self._elsewhere = -math.inf  # until when some fault is active in another process
+        self._users_elsewhere = False  # whether one of those chooses by user
         self._lease_until = math.inf
         self._horizon = math.inf
         self._index: RouteIndex[ActiveFault] = RouteIndex(())
@@ -116,14 +121,15 @@ class ActiveFaults:
             faults: everything active in the lab, also what concerns other services.
             lease: seconds without a further call after which all of it ends.
         """
-        named, elsewhere = set(), -math.inf
+        named, elsewhere, users = set(), -math.inf, False
         for fault_id, fault, ttl_left, ordinal in faults:
             named.add(fault_id)
             if self.add(fault, fault_id, ttl_left=ttl_left, ordinal=ordinal, leased=True) is None and self.lab:
                 elsewhere = max(elsewhere, self._clock() + ttl_left)
+                users = users or fault.user is not None
         for fault_id in [i for i, record in self._records.items() if record.leased and i not in named]:
             self.remove(fault_id)
-        self._elsewhere = elsewhere
+        self._elsewhere, self._users_elsewhere = elsewhere, users
         self.renew(lease)
 
     def renew(self, lease: float) -> None:
@@ -137,10 +143,12 @@ class ActiveFaults:
         return list(self._records.values())
 
     def counts(self) -> Mapping[str, tuple[int, int]]:
-        """Return drawn and injected of every fault known, active or ended lately, by id."""
-        self._expire(self._clock())
-        known = (*self._ended.values(), *self._records.values())
-        return {record.id: (record.drawn, record.injected) for record in known}
+        """Return drawn and injected of every fault known, active or ended lately or carried by a request, by id."""
+        return {record.id: (record.drawn, record.injected) for record in self.history()}
+
+    def carried(self) -> Mapping[str, Fault]:
+        """Return the faults that single requests have brought along lately, by id."""
+        return {record.id: record.fault for record in self._inline.records()}
 
     def history(self) -> list[ActiveFault]:
         """Return every record whose counts are still known: ended ones, active ones, those of single requests."""
@@ -172,6 +180,8 @@ class ActiveFaults:
         """
         now = self._clock()
         if record.ended or now >= record.deadline or (record.leased and now >= self._lease_until):
+            return None
+        if record.fault.control and key and in_control_arm(key, record.fault.control):
             return None
         key = f"{key} {route}" if key else record.next_key(route)
         if not record.scheduled(now):
@@ -213,6 +223,8 @@ class ActiveFaults:
         now = self._clock()
         self._index = RouteIndex((record, record.fault) for record in self._records.values())
         self.any = bool(self._records) or self._elsewhere > now
+        users = any(record.fault.user is not None for record in self._records.values())
+        self.chooses_users = users or (self._users_elsewhere and self._elsewhere > now)
         ends = [record.deadline for record in self._records.values()]
         if self._elsewhere > now:
             ends.append(self._elsewhere)

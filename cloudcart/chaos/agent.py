@@ -87,6 +87,7 @@ class Agent:
             "epoch": self._epoch,
             "version": self._version,
             "counts": counts,
+            "carried": {i: fault.document() for i, fault in self._active.carried().items() if i in counts},
         }
         if self._version == _NOTHING_KNOWN:
             question["routes"] = self._routes

@@ -5,7 +5,7 @@ Not here: what the control plane does with it (``services.chaos_control``) or ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -37,6 +37,13 @@ class ControlPlane:
             LabError: the control plane does not answer.
         """
         shown: dict[str, Any] = self._request("POST", _ADDRESS, dict(document)).json()
+        return shown
+
+    def inject_all(self, documents: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
+        """Make several faults active at the same moment, or none; raises as :meth:`inject`, naming which is wrong."""
+        if not documents:
+            return []
+        shown: list[dict[str, Any]] = self._request("POST", _ADDRESS, [dict(one) for one in documents]).json()
         return shown
 
     def change(self, fault_id: str, changes: Mapping[str, object]) -> dict[str, Any]:
@@ -86,7 +93,7 @@ class ControlPlane:
     ) -> None:
         self.close()
 
-    def _request(self, method: str, path: str, document: Mapping[str, object] | None = None) -> httpx.Response:
+    def _request(self, method: str, path: str, document: object = None) -> httpx.Response:
         headers = {"x-service-token": self._token()} if self._token is not None else {}
         try:
             answer = self._client.request(method, path, json=document, headers=headers)

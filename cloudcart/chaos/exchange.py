@@ -12,6 +12,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -97,12 +98,14 @@ class Passage(ABC):
         while (left := min(end - loop.time(), self._active.seconds_left(record))) > 0:
             released: asyncio.Future[None] = loop.create_future()
             timer = loop.call_later(left, _release, released)
-            record.waiting.add(released)
+            let_go = partial(loop.call_soon_threadsafe, _release, released)
+            record.waiting.add(let_go)
             try:
-                await wait(released)
+                if not record.ended:  # it may have ended, in another thread, just before
+                    await wait(released)
             finally:
                 timer.cancel()
-                record.waiting.discard(released)
+                record.waiting.discard(let_go)
 
     async def wait_for(self, released: asyncio.Future[None]) -> None:
         """Wait until the delay is over. A place that can notice that its caller has gone ends sooner."""

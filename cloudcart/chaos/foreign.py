@@ -1,6 +1,6 @@
 """How an application that is not the shop's joins a lab: what the environment says, and the first faults.
 
-Called by the middleware (and its siblings for clients) when they are not given a set of active faults.
+Called by the middleware when it is not given a set of active faults, and by ``cloudcart.hooks``.
 
 ==========================  ==================================================================================
 ``CLOUDCART_LAB``           ``1`` declares a lab; without it, and without ``lab=True``, nothing ever acts
@@ -17,12 +17,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
 
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.agent import POLL_PATH, Agent
 from cloudcart.exceptions import FaultError
-from cloudcart.faults import Fault, Target, parse_fault
+from cloudcart.faults import Fault, Place, Target, parse_fault
+
+_REQUESTS: Final[tuple[Place, ...]] = ("exchange",)
 
 
 def join_lab(
@@ -33,20 +36,67 @@ def join_lab(
     Raises:
         FaultError: a document makes no sense, or the environment holds no JSON list.
     """
-    _require_name(service)
-    lab = declared_lab() if lab is None else lab
-    active = ActiveFaults(service, _number("CLOUDCART_REPLICA"), lab=lab, seed=_number("CLOUDCART_SEED"))
-    for place, fault in enumerate([*faults, *_from_environment()] if lab else faults, start=1):
-        if isinstance(fault, Mapping):
-            fault = parse_fault({"target": service, **fault}, services=None)
-        if fault.place != "exchange":
-            raise FaultError(f"kind: {fault.kind} acts on services of the shop; here faults act on requests alone")
-        active.add(fault, f"{service}-{place}")
-    url = os.environ.get("CLOUDCART_CHAOS_URL", "")
-    if not (lab and url):
+    active = make_active(service, faults, lab)
+    url = control_plane() if active.lab else ""
+    if not url:
         return active, None
     active.any = True  # so that the first request or the start of the application begins the polling
     return active, _Polling(active, url)
+
+
+def make_active(
+    service: str,
+    faults: Sequence[Fault | Mapping[str, object]],
+    lab: bool | None,
+    *,
+    kind: type[ActiveFaults] = ActiveFaults,
+    places: Collection[Place] = _REQUESTS,
+) -> ActiveFaults:
+    """Return the set of ``service`` with the faults that are given and, in a lab, those of the environment.
+
+    Args:
+        service: the name by which targets call the application.
+        faults: active from now on, as values or documents; a document without target means this application.
+        lab: whether this is a lab; None: what ``CLOUDCART_LAB`` says.
+        kind: class of the set.
+        places: where faults can act here.
+
+    Raises:
+        FaultError: a document makes no sense, or the environment holds no JSON list.
+    """
+    _require_name(service)
+    lab = declared_lab() if lab is None else lab
+    active = kind(service, _number("CLOUDCART_REPLICA"), lab=lab, seed=_number("CLOUDCART_SEED"))
+    for place, fault in enumerate([*faults, *_from_environment()] if lab else faults, start=1):
+        if isinstance(fault, Mapping):
+            fault = parse_fault({"target": service, **fault}, services=None)
+        if fault.place not in places or fault.standing:
+            where = "requests alone" if places == _REQUESTS else "requests, calls, statements and messages"
+            raise FaultError(f"kind: {fault.kind} acts on services of the shop; here faults act on {where}")
+        active.add(fault, f"{service}-{place}")
+    return active
+
+
+def control_plane() -> str:
+    """Return the URL of the control plane that the environment names, or nothing."""
+    return os.environ.get("CLOUDCART_CHAOS_URL", "")
+
+
+async def follow(active: ActiveFaults, url: str) -> None:
+    """Keep the set equal to what a control plane says, until cancelled."""
+    import httpx
+
+    headers = {"content-type": "application/json"}
+    token = os.environ.get("CLOUDCART_CHAOS_TOKEN")
+    if token:
+        headers["x-service-token"] = token
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=10.0, trust_env=False) as client:
+
+        async def poll(question: bytes) -> bytes:
+            answer = await client.post(POLL_PATH, content=question)
+            return answer.raise_for_status().content
+
+        await Agent(active, poll).run()
 
 
 class _Polling:
@@ -58,22 +108,7 @@ class _Polling:
         self._task: asyncio.Task[None] | None = None  # the loop itself keeps only a weak reference
 
     def __call__(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def _run(self) -> None:
-        import httpx
-
-        headers = {"content-type": "application/json"}
-        token = os.environ.get("CLOUDCART_CHAOS_TOKEN")
-        if token:
-            headers["x-service-token"] = token
-        async with httpx.AsyncClient(base_url=self._url, headers=headers, timeout=10.0, trust_env=False) as client:
-
-            async def poll(question: bytes) -> bytes:
-                answer = await client.post(POLL_PATH, content=question)
-                return answer.raise_for_status().content
-
-            await Agent(self._active, poll).run()
+        self._task = asyncio.get_running_loop().create_task(follow(self._active, self._url))
 
 
 def _require_name(service: str) -> None:

@@ -1,7 +1,8 @@
 """Faults that one request carries for itself, in the header ``X-CloudCart-Inject``; only a lab honours it.
 
 ``latency;median=200ms;target=products`` is one fault, a comma separates several. The header travels on down the calls,
-so the service that is the target acts, however deep it is. Called by ``chaos.active``.
+so the service that is the target acts, however deep it is. They are marked, counted and told like others, under an id
+that begins with ``request-``; the control plane hears of them afterwards. Called by ``chaos.active``.
 """
 
 from __future__ import annotations

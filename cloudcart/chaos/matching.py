@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
 
 from cloudcart.faults import Fault, Place
+from cloudcart.telemetry.context import USER
 from cloudcart.telemetry.routes import UNMATCHED, Routes
 
 _PROBES: Final = ("/health", "/ready", "/metrics", "/healthz", "/readyz", "/livez")
@@ -22,6 +23,7 @@ EXEMPT_PREFIXES: Final = ("/internal/chaos/", "/chaos/", "/api/chaos/")
 """Routes that no fault hits unless it names them: a probe that fails takes the service away, a fault on the control
 routes cannot be healed. Calls between services that do the shop's business, such as taking stock, are not exempt."""
 
+_USER: Final = USER.encode()
 _CACHED: Final = 1024  # combinations of direction, method and route that are remembered
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -133,11 +135,14 @@ def could_hit(fault: Fault, work: Work) -> bool:
 
 
 def user_of(headers: Headers) -> int | None:
-    """Return the user id that a bearer token claims.
+    """Return the user id that a bearer token claims, or on calls between services the header that passes it on.
 
     The signature is not checked: a matcher only chooses whom a fault hits, the service itself still verifies.
     """
+    passed_on = None
     for name, value in headers:
+        if name == _USER and value.isdigit():
+            passed_on = int(value)
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             parts = value[7:].split(b".")
             if len(parts) != 3:
@@ -147,7 +152,7 @@ def user_of(headers: Headers) -> int | None:
                 return int(claims["sub"])
             except (binascii.Error, ValueError, KeyError, TypeError):
                 return None
-    return None
+    return passed_on
 
 
 def _header_name(fault: Fault) -> bytes:

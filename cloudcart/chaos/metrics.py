@@ -7,7 +7,7 @@ application makes one :class:`ChaosMetrics` on its own registry.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -18,26 +18,38 @@ from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.record import Effects
 from cloudcart.faults import Fault
 
+Reported = Callable[[], Iterable[tuple[str, str, int]]]
+
 
 class ChaosMetrics(Collector):
     """The five metrics of faults in this process; they show from the start, at zero.
 
     ``chaos_faults_injected_total`` keeps a series for the last 200 faults, so that a lab that runs for weeks does not
     grow without bound.
+
+    Args:
+        active: the bookkeeping.
+        registry: gets the metrics.
+        reported: hits in processes that nobody can scrape, as they have reported them: fault, kind, number.
     """
 
-    def __init__(self, active: ActiveFaults, registry: CollectorRegistry) -> None:
+    def __init__(self, active: ActiveFaults, registry: CollectorRegistry, reported: Reported = tuple) -> None:
         self._active = active
+        self._reported = reported
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, as prometheus_client's registries ask for them."""
         injected = CounterMetricFamily(
-            "chaos_faults_injected", "Requests, calls and messages that a fault hit.", labels=("fault_id", "kind")
+            "chaos_faults_injected",
+            "Requests, calls, messages, connections that a fault hit.",
+            labels=("fault_id", "kind"),
         )
         hits: Counter[tuple[str, str]] = Counter()
         for record in self._active.history():
             hits[record.id, record.fault.kind] += record.injected
+        for fault_id, kind, count in self._reported():
+            hits[fault_id, kind] += count
         for labels, count in hits.items():
             injected.add_metric(labels, count)
         yield injected

@@ -16,7 +16,7 @@ from typing import Any, Final
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.answers import CUT, CutAfter, Dripping, Rewritten, cut_connection
 from cloudcart.chaos.exchange import Passage, problem_body
-from cloudcart.chaos.matching import Work
+from cloudcart.chaos.matching import Work, user_of
 from cloudcart.chaos.record import ActiveFault
 from cloudcart.exceptions import CallerGoneError, FaultError
 from cloudcart.faults import Fault
@@ -112,6 +112,9 @@ class ChaosMiddleware:
         route = scope.get(ROUTE) or scope["path"]
         work = Work("inbound", scope["method"], route, scope["headers"])
         marked = _Marked(send, context.marks)
+        if self._active.chooses_users or context.inject:
+            user = user_of(scope["headers"])
+            context.user = "" if user is None else str(user)
         try:
             records = self._active.matching(work, context.inject)
         except FaultError as error:

@@ -124,6 +124,10 @@ class _Inside:
     async def kill(self, service: str) -> None:
         await self._supervisor({"command": "kill", "service": service})
 
+    async def deploy(self, service: str, settings: Mapping[str, object], *, release: str, seconds: float) -> None:
+        question = {"command": "deploy", "service": service, "holder": self._record.id, "settings": dict(settings)}
+        await self._supervisor({**question, "release": release, "seconds": seconds})
+
     async def _supervisor(self, question: Mapping[str, object]) -> None:
         if self._ask is None:
             raise LabError("no supervisor can be asked here; only the embedded backend has one")

@@ -5,8 +5,8 @@ Plain bookkeeping without a clock of its own; ``chaos.active`` takes the decisio
 
 from __future__ import annotations
 
-import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,7 +32,7 @@ class ActiveFault:
     in_flight: int = 0
     matched: int = 0
     ended: bool = False
-    waiting: set[asyncio.Future[None]] = field(default_factory=set)
+    waiting: set[Callable[[], object]] = field(default_factory=set)
     _seen: dict[str, int] = field(default_factory=dict)
     _round: int = 0
 
@@ -65,11 +65,13 @@ class ActiveFault:
         self.injected += 1
 
     def end(self) -> None:
-        """Make sure that it never acts again, and let go of what it holds back at this moment."""
+        """Make sure that it never acts again, and let go of what it holds back at this moment.
+
+        May be called from another thread than the one that waits.
+        """
         self.ended = True
-        for waiter in tuple(self.waiting):
-            if not waiter.done():
-                waiter.set_result(None)
+        for let_go in tuple(self.waiting):
+            let_go()
 
 
 @dataclass(slots=True)

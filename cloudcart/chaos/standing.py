@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.record import ActiveFault
+from cloudcart.faults import Fault
 
 _AGAIN: Final = 0.2  # seconds until a fault that could not act tries again
 _log = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ class StandingFaults:
         self._active = active
         self._places = places
         self._changed = asyncio.Event()
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, tuple[Fault, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         """Carry out what is active, until cancelled; then nothing is held any more."""
@@ -39,19 +41,24 @@ class StandingFaults:
             while True:
                 self._changed.clear()
                 for record in self._active.records():
-                    if record.fault.standing and record.id not in self._running:
-                        self._begin(record)
+                    if record.fault.standing:
+                        self._begin_or_renew(record)
                 await self._changed.wait()
         finally:
             self._active.on_change = None
-            for task in self._running.values():
+            tasks = [task for _, task in self._running.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, record: ActiveFault) -> None:
-        task = asyncio.create_task(self._carry_out(record))
-        self._running[record.id] = task
-        task.add_done_callback(lambda _: self._ended(record))
+    def _begin_or_renew(self, record: ActiveFault) -> None:
+        running = self._running.get(record.id)
+        if running is None:
+            task = asyncio.create_task(self._carry_out(record))
+            self._running[record.id] = (record.fault, task)
+            task.add_done_callback(lambda _: self._ended(record))
+        elif running[0] != record.fault:  # it was changed: what it holds is let go, and it begins anew
+            running[1].cancel()
 
     def _ended(self, record: ActiveFault) -> None:
         del self._running[record.id]
@@ -62,10 +69,11 @@ class StandingFaults:
         acting = asyncio.create_task(self._act(record))
         try:
             while (left := self._active.seconds_left(record)) > 0:
-                over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                record.waiting.add(over)  # a heal sets it
-                await asyncio.wait([over], timeout=left)  # a lease may have been renewed meanwhile
-                record.waiting.discard(over)
+                over = asyncio.Event()
+                record.waiting.add(over.set)  # a heal sets it
+                with suppress(TimeoutError):  # a lease may have been renewed meanwhile
+                    await asyncio.wait_for(over.wait(), left)
+                record.waiting.discard(over.set)
         finally:
             acting.cancel()
             await asyncio.gather(acting, return_exceptions=True)

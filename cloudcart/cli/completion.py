@@ -55,3 +55,10 @@ def scenarios() -> Iterable[str]:
     from cloudcart.experiment import list_scenarios
 
     return (path.stem.removeprefix("test_") for path in list_scenarios())
+
+
+def journeys() -> Iterable[str]:
+    """Journeys by name."""
+    from cloudcart.load import list_journeys
+
+    return list_journeys()

@@ -6,7 +6,8 @@ Not here: what a fault is (``cloudcart.faults``) and how it reaches a service (`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from cloudcart.cli.completion import kinds, offer, targets
 from cloudcart.cli.options import as_pairs, json_option, name_option
 from cloudcart.cli.output import emit_json, escape, note, plain_table, show
 from cloudcart.exceptions import FaultError
+
+if TYPE_CHECKING:
+    from cloudcart.faults import Fault
 
 
 @click.command()
@@ -24,7 +28,7 @@ def faults(kind: str | None, as_json: bool) -> None:
 
     KIND is a kind of fault, as 'latency'. The faults that act right now are shown by 'cloudcart status'.
     """
-    from cloudcart.faults import catalogue
+    from cloudcart.faults.catalogue import catalogue
 
     entries = [entry for entry in catalogue() if kind in (None, entry["kind"])]
     if not entries:
@@ -35,7 +39,7 @@ def faults(kind: str | None, as_json: bool) -> None:
     elif kind is None:
         _show_kinds(entries)
     else:
-        _show_kind(entries[0])
+        _show_kind(kind)
 
 
 def _show_kinds(entries: Iterable[Mapping[str, Any]]) -> None:
@@ -46,84 +50,32 @@ def _show_kinds(entries: Iterable[Mapping[str, Any]]) -> None:
     show(table, "\nParameters of one: cloudcart faults latency")
 
 
-def _show_kind(entry: Mapping[str, Any]) -> None:
-    from cloudcart.faults import Fault
+def _show_kind(name: str) -> None:
+    from cloudcart.faults import FAULTS
+    from cloudcart.faults.catalogue import describe, example, parameters, promise
 
-    schema = entry["parameters"]
-    shared = set(Fault.model_fields)
-    table = plain_table("parameter", "default", "what it does")
-    for name, field in sorted(schema["properties"].items(), key=lambda item: item[0] in shared):
-        default = "required" if name in schema.get("required", ()) else _default(field)
-        table.add_row(name, default, escape(field.get("description", "")))
-    contract = entry["contract"]
-    target = _TARGETS.get(entry["kind"]) or _TARGETS.get(entry["acts_on"], "products")
+    kind = FAULTS[name]
+    table = plain_table("parameter", "default", "unit", "what it does")
+    for parameter in parameters(kind):
+        table.add_row(*map(escape, parameter))
     show(
-        f"[bold]{entry['kind']}[/bold]: {escape(str(entry['description']))}\n",
+        f"[bold]{name}[/bold]: {escape(describe(kind))}\n",
         table,
-        f"\nWhat to expect: {escape(contract['change'])}; "
-        f"shows within {contract['shows_within']:g}s, clears within {contract['clears_within']:g}s of the heal.",
-        f"Example: cloudcart inject {entry['kind']} --target {target}{_EXAMPLES.get(entry['kind'], '')} --ttl 30s",
+        f"\nWhat to expect: {escape(promise(kind))}",
+        f"Example: {escape(example(kind))}",
     )
 
 
-_TARGETS: Mapping[str, str] = {
-    "link": "'products->postgres'",  # quoted: a shell takes the arrow for a redirection
-    "broker_kill": "kafka",
-    "broker_pause": "kafka",
-    "consumer_pause": "notifications",
-    "duplicate": "kafka:order.created",
-    "poison_message": "kafka:order.created",
-    "publish_delay": "orders",
-    "publish_fail": "orders",
-    "redis_flush": "redis",
-    "redis_slow": "users",
-    "slow_consumer": "notifications",
-}
-"""Where the example is aimed, other than at products."""
-
-_EXAMPLES: Mapping[str, str] = {
-    "db_kill_connections": " --param every=1s",
-    "db_lock": " --param table=products",
-    "db_pool_drain": " --param share=75%",
-    "db_slow_query": " --param delay=200ms",
-    "poison_message": " --param first=1",
-    "publish_delay": " --param delay=500ms",
-    "redis_flush": " --param every=1s",
-    "redis_slow": " --param delay=100ms",
-    "slow_consumer": " --param delay=100ms",
-    "latency": " --param median=80ms --param p99=900ms --probability 0.3",
-    "error": " --param status=503 --probability 5%",
-    "timeout": " --param after=2s",
-    "reset": " --param after_bytes=20 --probability 5%",
-    "slow_body": " --param rate=500B",
-    "corrupt": " --param how=truncated --probability 5%",
-    "clock_skew": " --param by=-2h",
-    "cpu_burn": " --param cores=1",
-    "fd_leak": " --param rate=50",
-    "kill": " --param down=2s",
-    "loop_block": " --param block=200ms --param every=1s",
-    "memory_leak": " --param rate=10MiB",
-    "quota": " --param requests=20 --param per=1s",
-    "link_bandwidth": " --param rate=64KiB",
-    "link_latency": " --param latency=80ms --param jitter=10ms",
-}
-
-
-def _default(field: Mapping[str, Any]) -> str:
-    """Return a field's default as one would type it; its schema tells durations, which are text with a unit."""
-    from cloudcart.units import format_duration
-
-    value = field.get("default")
-    if value is None:
-        return "-"
-    return format_duration(value) if field.get("type") == "string" and isinstance(value, float) else str(value)
-
-
 @click.command()
-@click.argument("kind", shell_complete=offer(kinds))
+@click.argument("kind", required=False, shell_complete=offer(kinds))
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The fault's document, in YAML, TOML or JSON, instead of the words.",
+)
 @click.option(
     "--target",
-    required=True,
     shell_complete=offer(targets),
     help="service, service:ROUTE, service->link or kafka:TOPIC.",
 )
@@ -138,8 +90,9 @@ def _default(field: Mapping[str, Any]) -> str:
 @name_option
 @json_option
 def inject(
-    kind: str,
-    target: str,
+    kind: str | None,
+    path: Path | None,
+    target: str | None,
     parameters: dict[str, str],
     probability: str | None,
     ttl: str | None,
@@ -155,12 +108,11 @@ def inject(
     \b
     cloudcart inject latency --target products --param median=80ms --param p99=900ms --probability 0.3
     cloudcart inject error --target 'products:/products/{id}' --param status=503 --ttl 30s
+    cloudcart inject --file fault.yaml
     """
     options = {"kind": kind, "target": target, "probability": probability, "ttl": ttl, "seed": seed}
-    document = _document(parameters, options)
-    from cloudcart.faults import parse_fault
-
-    fault = parse_fault(document)  # before a lab is asked for: what is wrong with the fault is wrong without one, too
+    # Before a lab is asked for: what is wrong with the fault is wrong without one, too.
+    fault = _fault(_document(parameters, options), path)
 
     from cloudcart.cli.lab_view import other_name
     from cloudcart.lab import attach
@@ -176,6 +128,21 @@ def inject(
         f"{active['id']}: {active['label']}, ends by itself after {format_duration(fault.ttl)}; "
         f"end it now: cloudcart heal {active['id']}{other_name(name)}"
     )
+
+
+def _fault(document: Mapping[str, object], path: Path | None) -> Fault:
+    if path is not None:
+        if document:
+            raise FaultError(f"{min(document)}: the fault is in {path.name}; write it there, or leave --file out")
+        from cloudcart.experiment import read_fault
+
+        return read_fault(path)
+    for name, word in (("kind", "the KIND of fault, as latency"), ("target", "--target, as products")):
+        if name not in document:
+            raise FaultError(f"{name}: give {word}, or a document with --file")
+    from cloudcart.faults import parse_fault
+
+    return parse_fault(document)
 
 
 def _document(parameters: Mapping[str, str], options: Mapping[str, object]) -> dict[str, object]:

@@ -64,6 +64,8 @@ def access_lines(lab: Lab) -> Iterable[str]:
     yield f"shop      {gateway}/api/products"
     for who, login in lab.logins.items():
         yield f"log in    {login.username} / {login.password}" + ("  (may do everything)" if who == "admin" else "")
+    if traffic := lab.urls.get("traffic"):
+        yield f"visitors  {traffic}/metrics"
     if prometheus := lab.urls.get("prometheus"):
         yield f"metrics   {prometheus}"
     yield f"logs      {lab.directory}/logs"

@@ -17,13 +17,19 @@ import click
 from cloudcart import __version__
 from cloudcart.cli.demo import demo
 from cloudcart.cli.doctor import doctor
+from cloudcart.cli.export import export
 from cloudcart.cli.faults import faults, heal, inject
+from cloudcart.cli.importing import import_
 from cloudcart.cli.invariants import check_invariants
 from cloudcart.cli.labs import down, logs, reset, status
+from cloudcart.cli.load import load
+from cloudcart.cli.migrate import migrate
 from cloudcart.cli.proxy import proxy
 from cloudcart.cli.report import report
 from cloudcart.cli.scenarios import list_, run
+from cloudcart.cli.schema import schema
 from cloudcart.cli.settings import settings
+from cloudcart.cli.shrink import shrink
 from cloudcart.cli.up import up
 from cloudcart.exceptions import CloudCartError
 
@@ -36,9 +42,9 @@ Completion:  eval "$(_CLOUDCART_COMPLETE=bash_source cloudcart)"   (zsh_source, 
 """
 
 _SECTIONS: Final = {
-    "The lab": (up, down, status, logs, reset, settings, doctor),
+    "The lab": (up, down, status, logs, reset, migrate, settings, doctor),
     "Breaking it": (faults, inject, heal, proxy),
-    "Experiments": (demo, list_, run, report, check_invariants),
+    "Experiments": (demo, load, list_, run, report, export, shrink, check_invariants, import_, schema),
 }
 
 

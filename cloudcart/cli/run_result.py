@@ -19,12 +19,12 @@ EXIT_CODES: Final = {"pass": 0, "fail": 1, "inconclusive": 3}
 """Verdict to exit code."""
 
 _STYLES: Final = {"pass": "green", "fail": "bold red", "inconclusive": "bold yellow"}
-_PRINTED: Final = ("verdict", "seed", "seconds", "directory", "objectives", "faults", "invariants", "notes")
+PRINTED: Final = ("verdict", "seed", "seconds", "directory", "objectives", "faults", "invariants", "notes")
 
 
 def result_document(record: Record) -> dict[str, Any]:
     """Return what ``run --json`` prints: the heart of ``run.json``."""
-    return {name: record[name] for name in _PRINTED}
+    return {name: record[name] for name in PRINTED}
 
 
 def result_parts(record: Record, report: str) -> Iterable[RenderableType]:

@@ -36,7 +36,7 @@ def list_(as_json: bool) -> None:
 
 @click.command()
 @click.argument("scenario", shell_complete=offer(scenarios))
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which requests are hit.")
+@click.option("--seed", type=click.IntRange(min=0), help="Which requests are hit.  [default: 0, or the document's]")
 @set_option
 @report_dir_option
 @click.option("--name", metavar="LAB", help="Run on this lab, which is up, instead of a fresh one.")
@@ -52,7 +52,7 @@ def list_(as_json: bool) -> None:
 def run(
     ctx: click.Context,
     scenario: str,
-    seed: int,
+    seed: int | None,
     overrides: dict[str, str],
     report_dir: Path,
     name: str | None,
@@ -61,10 +61,12 @@ def run(
 ) -> None:
     """Run a scenario and judge its claim.
 
-    SCENARIO is a name that 'cloudcart list' shows, or a file. Starts a shop of its own, gives it load, breaks it as the
+    SCENARIO is a name that 'cloudcart list' shows, or a file: a scenario in Python, or an experiment in YAML, TOML or
+    JSON ('cloudcart schema experiment' is its JSON Schema). Starts a shop of its own, gives it load, breaks it as the
     scenario says, heals it, and says whether the claim held. Exit code 0 pass, 1 fail, 3 inconclusive.
 
     \b
+    cloudcart run examples/slow_gateway.yaml
     cloudcart run slow_products_do_not_take_the_gateway_down
     cloudcart run slow_products_do_not_take_the_gateway_down --set gateway.bulkhead=off --seed 7
     """

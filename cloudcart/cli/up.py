@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import click
@@ -25,7 +26,8 @@ _LINE: Final = 78  # columns; longer words of the phase before are overwritten
 @click.command()
 @name_option
 @click.option("--detach", is_flag=True, help="Leave the shop running and return; 'cloudcart down' stops it.")
-@click.option("--free-ports", is_flag=True, help="Take free ports instead of 3000 and 8001 to 8005.")
+@click.option("--free-ports", is_flag=True, help="Take free ports instead of 3000 and 8001 to 8006.")
+@click.option("--traffic", is_flag=True, help="Let synthetic visitors come, so that there is something to see.")
 @set_option
 @click.option(
     "--backend",
@@ -34,12 +36,28 @@ _LINE: Final = 78  # columns; longer words of the phase before are overwritten
     show_default=True,
     help="Where the shop runs.",
 )
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep PostgreSQL's data and the log-ins in DIR for the next start; 'reset' and runs empty the data.",
+)
 @json_option
-def up(name: str, detach: bool, free_ports: bool, overrides: dict[str, str], backend: str, as_json: bool) -> None:
+def up(
+    name: str,
+    detach: bool,
+    free_ports: bool,
+    traffic: bool,
+    overrides: dict[str, str],
+    backend: str,
+    data: Path | None,
+    as_json: bool,
+) -> None:
     """Start the shop; Ctrl-C stops it and removes everything it made.
 
     \b
     cloudcart up
+    cloudcart up --traffic
     cloudcart up --detach --free-ports --name second --set gateway.rate_limit=off
     """
     from cloudcart.lab import start
@@ -47,7 +65,16 @@ def up(name: str, detach: bool, free_ports: bool, overrides: dict[str, str], bac
     ports: Literal["free", "default"] = "free" if free_ports else "default"
     try:
         with _start_line(name) as told:
-            lab = start(backend, name=name, overrides=overrides, ports=ports, detach=detach, progress=told)
+            lab = start(
+                backend,
+                name=name,
+                overrides=overrides,
+                ports=ports,
+                detach=detach,
+                traffic=traffic,
+                data=data,
+                progress=told,
+            )
         with lab:
             _introduce(lab, detach=detach, as_json=as_json)
             if not detach:

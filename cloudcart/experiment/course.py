@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from cloudcart.exceptions import LoadError
@@ -128,7 +129,7 @@ class Course:
         for objective in self._experiment.abort_if:
             found = judge(objective, rows.read(objective.signal, window, route=objective.route))
             if found.verdict is Verdict.FAIL:
-                return found
+                return replace(found, objective=replace(objective, name=f"guard rail {objective.text}"))
         return None
 
     def _progress(self) -> Progress:

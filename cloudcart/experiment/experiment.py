@@ -11,10 +11,10 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cloudcart.exceptions import UsageError
-from cloudcart.faults import Fault
+from cloudcart.faults import Fault, parse_fault
 from cloudcart.load import LoadProfile
-from cloudcart.signals import Objective, Window
-from cloudcart.units import Duration
+from cloudcart.signals import Objective, Window, golden_signal
+from cloudcart.units import Duration, Share
 
 TTL_MARGIN = 5.0
 """Seconds by which a scheduled fault's time to live exceeds its duration: the schedule heals it, the TTL is the net."""
@@ -49,6 +49,8 @@ class Experiment(BaseModel):
     abort_if: tuple[Objective, ...] = Field((), description="broken over two seconds: heal at once and stop")
     settings: dict[str, str] = Field(default_factory=dict, description="settings of the shop that this is about")
     seed: int = Field(0, ge=0)
+    time_scale: float = Field(1.0, gt=0, description="how many times faster SLO periods and burn-rate windows run")
+    control: Share = Field(0.0, lt=1, description="share of visits that no fault hits, to compare the others with")
     recovery_deadline: Duration = Field(10.0, description="how long to wait after the last heal for steady state")
 
     @model_validator(mode="after")
@@ -70,6 +72,20 @@ class Experiment(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _one_control_arm(self) -> Self:
+        shares = {item.fault.control or self.control for item in self.faults}
+        if len(shares) > 1:
+            raise UsageError(f"{self.name}: all faults spare the same visits; give control once, with the load")
+        for item in self.faults if self.control else ():
+            parse_fault({**item.fault.document(), "control": self.control})  # refuses where visits are not known
+        return self
+
+    @property
+    def control_share(self) -> float:
+        """The share of visits that every fault spares, 0 for none: given with the load, or with each fault."""
+        return max((item.fault.control or self.control for item in self.faults), default=0.0)
+
     @property
     def lab_settings(self) -> dict[str, str]:
         """The settings to start the lab with: no rate limit, unless the scenario is about it; links, if they fail."""
@@ -81,12 +97,25 @@ class Experiment(BaseModel):
         """How long the load lasts."""
         return self.load.duration if self.load else 0.0
 
+    def failing_fast(self) -> Self:
+        """Return it with every objective on requests as a guard rail while faults act, so that it ends at the first
+        that is clearly broken.
+        """
+        guards = (
+            objective
+            for objective in self.objectives
+            if objective.source == "client"
+            and golden_signal(objective.signal).of_requests
+            and objective.phase in (None, "fault")
+        )
+        return self.model_copy(update={"abort_if": (*self.abort_if, *guards)})
+
     def seeded(self, fault: Fault) -> Fault:
-        """Return the fault as this run injects it: with a seed, and a TTL that outlives its schedule."""
+        """Return the fault as this run injects it: with a seed, its control arm, a TTL that outlives its schedule."""
         scheduled = next(item for item in self.faults if item.fault is fault)
         ttl = fault.ttl if "ttl" in fault.model_fields_set else scheduled.duration + TTL_MARGIN
         seed = self.seed if fault.seed is None else fault.seed
-        return fault.model_copy(update={"ttl": ttl, "seed": seed})
+        return fault.model_copy(update={"ttl": ttl, "seed": seed, "control": self.control_share})
 
     def phases(self, started: float) -> tuple[Window, ...]:
         """Return warm-up, steady, fault and recovery as planned for a load that started at ``started`` (unix seconds).

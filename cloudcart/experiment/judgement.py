@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from cloudcart.experiment.agreement import agreement
+from cloudcart.experiment.arms import compare_arms, read_rows
 from cloudcart.experiment.experiment import Experiment
+from cloudcart.experiment.readings import Readings, overview
 from cloudcart.lab import InjectedFault, InvariantResult
 from cloudcart.signals import (
     TOLERANCE,
@@ -57,6 +60,18 @@ class Evidence:
     aborted: Judgement | None = None
     notes: Sequence[str] = field(default_factory=list)
 
+    def sources(self, opened: ExitStack) -> dict[str, Source]:
+        """Return what readings can be taken from; what must be closed again is entered into ``opened``."""
+        found: dict[str, Source] = {"client": RowsSource(self.requests), "scrape": ScrapeSource(self.scrapes)}
+        if self.prometheus:
+            found["prometheus"] = opened.enter_context(closing(PrometheusSource(self.prometheus)))
+        return found
+
+    @property
+    def services(self) -> list[str]:
+        """The services that were scraped."""
+        return sorted({service for scrape in self.scrapes for service in scrape.pages})
+
 
 def judge_run(evidence: Evidence) -> dict[str, Any]:
     """Return the fields of ``run.json`` that say what happened: phases, objectives, faults, invariants, verdict, notes.
@@ -65,9 +80,13 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
     declared, or when the shop was not steady before the first fault.
     """
     with ExitStack() as opened:
-        readings = _Readings(evidence, opened)
+        readings = Readings(
+            evidence.phases, evidence.sources(opened), evidence.recovery, evidence.experiment.time_scale
+        )
         judged = [judge(objective, readings.of(objective)) for objective in evidence.experiment.objectives]
         doubts = [*evidence.notes, *_doubts(evidence, readings)]
+        seen = overview(readings, evidence.services)
+        agreed = agreement(readings, evidence.experiment.objectives)
     if evidence.aborted:
         judged.append(evidence.aborted)
     verdict = merge([*(found.verdict for found in judged), *(Verdict(found.verdict) for found in evidence.invariants)])
@@ -78,55 +97,14 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
         "faults": [_fault_entry(fault) for fault in evidence.faults],
         "invariants": [found._asdict() for found in evidence.invariants],
         "recovery_seconds": evidence.recovery.value if evidence.recovery else None,
-        "notes": doubts,
+        "readings": [reading.document() for reading in seen],
+        "agreement": agreed,
+        "arms": _arms(evidence),
+        "notes": [*doubts, *(found["detail"] for found in agreed if not found["agrees"])],
     }
 
 
-class _Readings:
-    """Answers objectives from the source and phase that they name."""
-
-    def __init__(self, evidence: Evidence, opened: ExitStack) -> None:
-        self._recovery = evidence.recovery
-        self._phases = {phase.name: phase for phase in evidence.phases}
-        self._sources: dict[str, Source] = {
-            "client": RowsSource(evidence.requests),
-            "scrape": ScrapeSource(evidence.scrapes),
-        }
-        if evidence.prometheus:
-            self._sources["prometheus"] = opened.enter_context(closing(PrometheusSource(evidence.prometheus)))
-
-    def of(self, objective: Objective) -> Reading:
-        """Return the reading that the objective asks for; without a value where there is none."""
-        if objective.signal == "recovery":
-            return self._recovery or _nothing(objective, self.whole(), "nothing was broken, so nothing recovered")
-        window = self.whole() if objective.phase is None else self._phases.get(objective.phase)
-        if window is None:
-            return _nothing(objective, self.whole(), f"the run never reached the phase {objective.phase!r}")
-        return self.read(objective.source, objective, window)
-
-    def read(self, source: str, objective: Objective, window: Window) -> Reading:
-        """Return the same signal from another source."""
-        if source not in self._sources:
-            return _nothing(
-                objective, window, "no prometheus binary was found, so no server watched; install prometheus"
-            )
-        return self._sources[source].read(objective.signal, window, service=objective.service, route=objective.route)
-
-    def whole(self) -> Window:
-        """The run after the warm-up."""
-        measured = [phase for name, phase in self._phases.items() if name != "warmup"]
-        if not measured:
-            return Window(0.0, 0.0)
-        return Window(min(phase.start for phase in measured), max(phase.end for phase in measured))
-
-
-def _nothing(objective: Objective, window: Window, why: str) -> Reading:
-    return Reading(
-        objective.signal, None, objective.unit, 0, None, None, window, objective.source, objective.service, note=why
-    )
-
-
-def _doubts(evidence: Evidence, readings: _Readings) -> list[str]:
+def _doubts(evidence: Evidence, readings: Readings) -> list[str]:
     """Return, one sentence each, the reasons why nothing can be concluded from this run."""
     doubts = list(evidence.load_doubts)
     doubts += [doubt for fault in evidence.faults if (doubt := _misfire(fault))]
@@ -144,11 +122,12 @@ def _misfire(fault: InjectedFault) -> str | None:
 
     Requests are hit independently, so the count is binomial: it must be within its 99.9 % interval (Clopper-Pearson).
     A ramp, a cap or a limit on the number makes the count depend on time, so then only the lack of any hit is told.
+    What is skipped is not drawn for either, so it changes nothing.
     """
     value = fault.fault
     if fault.injected == 0 and value.probability > 0:
         return f"{value.label} was injected, but hit no request: check its target, route, method and matchers"
-    if value.first or value.skip or value.every > 1 or value.ramp or value.max_active:
+    if value.first or value.ramp or value.max_active:
         return None
     low, high = clopper_pearson(fault.injected, fault.drawn, confidence=_ACCOUNTING_CONFIDENCE)
     if low <= value.probability <= high:
@@ -157,7 +136,7 @@ def _misfire(fault: InjectedFault) -> str | None:
     return f"{hit}, which does not fit its probability of {value.probability:g}"
 
 
-def _disagreements(readings: _Readings) -> list[str]:
+def _disagreements(readings: Readings) -> list[str]:
     """Compare what clients saw with what the gateway counted, over the whole run.
 
     A request at an edge of the run may count on either side: in a short run that is more than the sources' tolerance.
@@ -170,6 +149,16 @@ def _disagreements(readings: _Readings) -> list[str]:
         if said := disagreement(pair, tolerance):
             found.append(said)
     return found
+
+
+def _arms(evidence: Evidence) -> dict[str, Any] | None:
+    """Return how visits that faults could hit differ from those they spared; None without a control arm."""
+    share = evidence.experiment.control_share
+    window = next((phase for phase in evidence.phases if phase.name == "fault"), None)
+    if not share or window is None:
+        return None
+    found = compare_arms(read_rows(evidence.requests), window, share)
+    return {"control": share, "differences": [one.document() for one in found]}
 
 
 def _fault_entry(fault: InjectedFault) -> dict[str, Any]:

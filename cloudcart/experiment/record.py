@@ -15,12 +15,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from cloudcart.analysis.run import SCHEMA_VERSION
 from cloudcart.exceptions import MissingExtraError, UsageError
 from cloudcart.experiment.experiment import Experiment
 from cloudcart.lab import Lab
 from cloudcart.lab.event_tap import PublishedEvent
 
-SCHEMA_VERSION: Final = 1
 _VERSIONS_OF: Final = ("cloudcart", "locust", "fastapi", "sqlalchemy", "faststream", "uvicorn")
 
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from cloudcart.analysis import Run
 from cloudcart.exceptions import LoadError, UsageError
 from cloudcart.experiment.course import Course, Progress, Watcher, unwatched
 from cloudcart.experiment.experiment import Experiment
@@ -21,42 +22,10 @@ from cloudcart.experiment.scenario import find_scenario, load_scenario
 from cloudcart.lab import Lab, attach, start
 from cloudcart.load import LoadRun, start_load
 from cloudcart.report import write_report
-from cloudcart.signals import ScrapeLog, Scraper, Verdict, signals_table
+from cloudcart.signals import ScrapeLog, Scraper, signals_table
 
 _TRAFFIC_DEADLINE: Final = 15.0
 """Seconds within which the first request must be answered."""
-
-
-class Run:
-    """A finished run: what its folder holds, as Python values."""
-
-    def __init__(self, record: Mapping[str, Any]) -> None:
-        self.record = record
-        self.directory = Path(record["directory"])
-        self.verdict = Verdict(record["verdict"])
-
-    @property
-    def passed(self) -> bool:
-        """Whether every objective and invariant was shown to hold; inconclusive is not passed."""
-        return self.verdict is Verdict.PASS
-
-    @property
-    def report(self) -> Path:
-        """The report's file."""
-        return self.directory / "report.html"
-
-    @property
-    def summary(self) -> str:
-        """One line: verdict, name, seed, report."""
-        return f"{self.verdict:<12} {self.record['name']}  seed {self.record['seed']}  {self.report}"
-
-    def explain(self) -> str:
-        """One line per objective, invariant and note: what was read, what was asked, on how many samples."""
-        lines = [f"{self.record['name']}: {self.verdict.upper()}: {self.record['claim']}"]
-        lines += [f"  {it['verdict']:<12} {it['objective']}: {it['reason']}" for it in self.record["objectives"]]
-        lines += [f"  {it['verdict']:<12} {it['name']}: {it['detail']}" for it in self.record["invariants"]]
-        lines += [f"  note: {note}" for note in self.record["notes"]]
-        return "\n".join([*lines, f"  seed {self.record['seed']}; report: {self.report}"])
 
 
 def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", watcher: Watcher = unwatched) -> Run:
@@ -122,7 +91,7 @@ def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", wa
 def run_scenario(
     name: str,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     settings: Mapping[str, str] | None = None,
     folder: Path,
     lab_name: str | None = None,
@@ -132,8 +101,8 @@ def run_scenario(
     """Start a lab of its own, run a shipped or given scenario on it, end the lab, and return the run.
 
     Args:
-        name: a scenario's name or file.
-        seed: chooses which requests faults hit and what the load does.
+        name: a scenario's name or file, or an experiment's document.
+        seed: chooses which requests faults hit and what the load does; None: the document's, or 0.
         settings: settings of the shop, as ``{"gateway.retries": "off"}``; they win over the scenario's own.
         folder: where the run's own folder is made.
         lab_name: run on the lab of this name that is already up, instead of starting one.
@@ -146,7 +115,9 @@ def run_scenario(
         LoadError: the load generator could not run.
     """
     experiment = load_scenario(find_scenario(name), seed=seed, settings=settings)
-    command = f"cloudcart run {name} --seed {seed}" + "".join(f" --set {k}={v}" for k, v in (settings or {}).items())
+    command = f"cloudcart run {name} --seed {experiment.seed}" + "".join(
+        f" --set {k}={v}" for k, v in (settings or {}).items()
+    )
     require_writable(folder)  # before seconds are spent on a start
     watcher(Progress("start", 0.0, 0.0))
     with ExitStack() as opened:
@@ -154,13 +125,17 @@ def run_scenario(
             lab = opened.enter_context(start(backend, overrides=experiment.lab_settings))
         else:
             lab = attach(lab_name)
-            _require_settings(lab, experiment)
+            require_settings(lab, experiment)
         lab.require(item.fault for item in experiment.faults)
         return run(experiment, lab, folder=folder, command=command, watcher=watcher)
 
 
-def _require_settings(lab: Lab, experiment: Experiment) -> None:
-    """Refuse a lab that somebody started with other settings than the experiment is about."""
+def require_settings(lab: Lab, experiment: Experiment) -> None:
+    """Refuse a lab that somebody started with other settings than the experiment is about.
+
+    Raises:
+        UsageError: the message says how to start one that fits.
+    """
     for name, value in experiment.settings.items():
         if lab.settings.with_overrides({name: value}) != lab.settings:
             again = f"cloudcart up --name {lab.name} --set {name}={value}"

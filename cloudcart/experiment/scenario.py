@@ -1,7 +1,8 @@
 """Scenarios: pytest functions that state a claim; here they are found by name and read into experiments.
 
 The markers on the function are the experiment, its docstring the claim, so that pytest and the command line run the
-very same thing. The pytest plugin calls :func:`experiment_from_markers`; the command line calls :func:`load_scenario`.
+very same thing. The pytest plugin calls :func:`experiment_from_markers`; the command line calls :func:`load_scenario`,
+which takes an experiment's document, too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
+from cloudcart.documents import SUFFIXES
 from cloudcart.exceptions import MissingExtraError, UsageError
+from cloudcart.experiment.document import read_experiment
 from cloudcart.experiment.experiment import Experiment, ScheduledFault
 from cloudcart.faults import parse_fault
 from cloudcart.load import LoadProfile
@@ -42,7 +45,13 @@ class Mark(Protocol):
 
 
 def experiment_from_markers(
-    name: str, claim: str, marks: Iterable[Mark], *, seed: int = 0, settings: Mapping[str, str] | None = None
+    name: str,
+    claim: str,
+    marks: Iterable[Mark],
+    *,
+    seed: int = 0,
+    settings: Mapping[str, str] | None = None,
+    time_scale: float = 1.0,
 ) -> Experiment:
     """Return the experiment that markers describe.
 
@@ -52,6 +61,7 @@ def experiment_from_markers(
         marks: the markers, in source order.
         seed: chooses which requests faults hit and what the load does.
         settings: settings given from outside, which win over ``cloudcart_settings``.
+        time_scale: how many times faster than real time SLO periods and burn-rate windows run.
 
     Raises:
         UsageError: a marker that makes no sense; the message names it.
@@ -75,6 +85,8 @@ def experiment_from_markers(
             abort_if=_objectives(found, "cloudcart_abort_if"),
             settings={**own_settings, **(settings or {})},
             seed=seed,
+            time_scale=time_scale,
+            control=next((mark.kwargs.get("control", 0.0) for mark in found.get("cloudcart_load", ())), 0.0),
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -88,7 +100,8 @@ def experiment_from_markers(
 def _profile(mark: Mark, seed: int) -> LoadProfile:
     if len(mark.args) != 1:
         raise UsageError("cloudcart_load takes the journey's name first, as cloudcart_load('checkout', rate=40)")
-    return LoadProfile(**{"journey": mark.args[0], "seed": seed, **mark.kwargs})
+    profile = {name: value for name, value in mark.kwargs.items() if name != "control"}  # that is the experiment's
+    return LoadProfile(**{"journey": mark.args[0], "seed": seed, **profile})
 
 
 def _scheduled(mark: Mark) -> ScheduledFault:
@@ -112,14 +125,14 @@ def list_scenarios(folder: Path | None = None) -> list[Path]:
 
 
 def find_scenario(name: str) -> Path:
-    """Return the file of a scenario given by path or by name (with or without ``test_``).
+    """Return the file of a scenario given by path (also of a document) or by name (with or without ``test_``).
 
     Names are looked for in ``./scenarios``, then among those that ship with the package.
 
     Raises:
         UsageError: there is none; the message lists those there are.
     """
-    if (given := Path(name)).suffix == ".py":
+    if (given := Path(name)).suffix in (".py", *SUFFIXES):
         if given.is_file():
             return given
         raise UsageError(f"there is no file {name}; 'cloudcart list' shows the scenarios there are")
@@ -137,16 +150,24 @@ def _places() -> Iterator[Path]:
     yield _PACKAGE.parent / "scenarios"  # a checkout installed in place
 
 
-def load_scenario(path: Path, *, seed: int = 0, settings: Mapping[str, str] | None = None) -> Experiment:
-    """Return the experiment of a scenario file without running pytest.
+def load_scenario(path: Path, *, seed: int | None = None, settings: Mapping[str, str] | None = None) -> Experiment:
+    """Return the experiment of a scenario file without running pytest, or of a document in YAML, TOML or JSON.
+
+    Args:
+        path: the file.
+        seed: chooses which requests faults hit and what the load does; None: the document's, or 0.
+        settings: settings given from outside, which win over the file's.
 
     Raises:
-        UsageError: the file cannot be imported, or has no test whose markers say it all.
+        UsageError: the file cannot be imported, has no test whose markers say it all, or is a document that makes no
+            sense.
     """
+    if path.suffix in SUFFIXES:
+        return read_experiment(path, seed=seed, settings=settings)
     function = _scenario_function(path)
     marks = reversed(getattr(function, "pytestmark", []))  # decorators are applied from the bottom up
     claim = first_sentence(inspect.getdoc(function) or inspect.getdoc(inspect.getmodule(function)) or "")
-    return experiment_from_markers(path.stem.removeprefix("test_"), claim, marks, seed=seed, settings=settings)
+    return experiment_from_markers(path.stem.removeprefix("test_"), claim, marks, seed=seed or 0, settings=settings)
 
 
 def first_sentence(text: str) -> str:

@@ -10,11 +10,13 @@ from types import MappingProxyType
 from typing import Final
 
 from cloudcart.faults import base
-from cloudcart.faults.base import MAX_TTL, Contract, Exchange, Fault, Place, Process
+from cloudcart.faults.bad_deploy import BadDeploy
+from cloudcart.faults.base import MAX_TTL, Exchange, Fault, Place, Process
 from cloudcart.faults.broker_kill import BrokerKill
 from cloudcart.faults.broker_pause import BrokerPause
 from cloudcart.faults.clock_skew import ClockSkew
 from cloudcart.faults.consumer_pause import ConsumerPause
+from cloudcart.faults.contract import Contract
 from cloudcart.faults.corrupt import Corrupt
 from cloudcart.faults.cpu_burn import CpuBurn
 from cloudcart.faults.db_kill_connections import DbKillConnections
@@ -54,6 +56,7 @@ __all__ = [
     "FAULTS",
     "LINKS",
     "MAX_TTL",
+    "BadDeploy",
     "BrokerKill",
     "BrokerPause",
     "ClockSkew",
@@ -97,12 +100,12 @@ __all__ = [
     "SlowConsumer",
     "Target",
     "Timeout",
-    "catalogue",
     "parse_fault",
 ]
 
 FAULTS: Final[Mapping[str, type[Fault]]] = MappingProxyType(
     {
+        "bad_deploy": BadDeploy,
         "broker_kill": BrokerKill,
         "broker_pause": BrokerPause,
         "consumer_pause": ConsumerPause,
@@ -149,18 +152,3 @@ def parse_fault(document: Mapping[str, object], *, services: Collection[str] | N
     Its target must be a service of the shop, unless ``services`` names others, or is None for any application.
     """
     return base.parse_fault(document, FAULTS, services)
-
-
-def catalogue() -> list[dict[str, object]]:
-    """Return every kind with its parameters (JSON Schema), what it acts on, what it needs, and its contract."""
-    return [
-        {
-            "kind": name,
-            "acts_on": kind.place,
-            "description": (kind.__doc__ or "").strip().splitlines()[0],
-            "parameters": kind.model_json_schema(),
-            "needs": kind.needs,
-            "contract": {name: getattr(kind.contract, name) for name in kind.contract.__slots__},
-        }
-        for name, kind in sorted(FAULTS.items())
-    ]

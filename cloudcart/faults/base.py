@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cloudcart.exceptions import FaultError
+from cloudcart.faults.contract import Contract
 from cloudcart.faults.target import STORES, TargetText
 from cloudcart.units import Duration, Share
 
@@ -22,10 +22,10 @@ MAX_TTL: Final = 3600.0
 """Seconds; no fault outlives this, whatever was asked for."""
 
 _OF_REQUESTS: Final = (
-    *("probability", "first", "skip", "every", "max_active", "ramp"),
+    *("probability", "first", "skip", "every", "max_active", "ramp", "control"),
     *("method", "header", "user", "direction"),
 )  # fields that say which requests are hit
-_HOW_MANY: Final = frozenset({"probability", "first", "skip", "every", "max_active", "ramp"})
+_HOW_MANY: Final = frozenset({"probability", "first", "skip", "every", "max_active", "ramp", "control"})
 
 Place = Literal["exchange", "link", "store", "broker", "process"]
 
@@ -82,15 +82,11 @@ class Process(Protocol):
     async def kill(self, service: str) -> None:
         """Ask the supervisor to kill ``service``."""
 
+    async def deploy(self, service: str, settings: Mapping[str, object], *, release: str, seconds: float) -> None:
+        """Ask the supervisor to run ``service`` with other settings, as ``release``, for at most so many seconds.
 
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """What a fault must do to which signal, how soon it shows and how soon it clears (seconds)."""
-
-    signal: str
-    change: str
-    shows_within: float
-    clears_within: float
+        Asking again moves the end; with zero seconds the release before comes back now.
+        """
 
 
 class Fault(BaseModel):
@@ -118,6 +114,7 @@ class Fault(BaseModel):
     every: int = Field(1, ge=1, description="consider only every n-th matching request")
     max_active: int | None = Field(None, ge=1, description="requests under this fault at the same time, at most")
     ramp: Duration = Field(0.0, description="the probability grows from 0 to its value over this time")
+    control: Share = Field(0.0, lt=1, description="share of visits exempt from faults, the same ones for every fault")
     method: str | None = Field(None, description="only requests with this HTTP method")
     header: str | None = Field(None, description="only requests with this header, as name or name=value")
     user: int | None = Field(None, description="only requests of the user with this id")
@@ -150,6 +147,8 @@ class Fault(BaseModel):
         return self
 
     def _check_store_target(self) -> None:
+        if self.method or self.header or self.user is not None or self.direction != "inbound":
+            raise ValueError(f"{self.kind} does not act on requests: it knows no method, header, user or direction")
         if self.on_whole_store:
             if str(self.target) != self.store:
                 raise ValueError(f"{self.kind} acts on the whole of {self.store}; its target is '{self.store}'")
@@ -158,8 +157,12 @@ class Fault(BaseModel):
         if wrong_topic or self.target.route is not None or self.target.link not in (None, self.store):
             topic = "kafka:TOPIC, " if self.side else ""
             raise ValueError(f"{self.kind} acts on {self.store}; aim it at {topic}a service, or SERVICE->{self.store}")
-        if self.method or self.header or self.user is not None or self.direction != "inbound":
-            raise ValueError(f"{self.kind} does not act on requests: it knows no method, header, user or direction")
+
+    @model_validator(mode="after")
+    def _control_arm_needs_visits(self) -> Self:
+        if self.control and (self.place == "link" or self.standing):
+            raise ValueError(f"{self.kind} does not know whose request it meets: leave out control")
+        return self
 
     @property
     def nth(self) -> int:

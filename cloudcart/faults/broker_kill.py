@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import OUTBOX, Contract
 from cloudcart.faults.places import Administrator
 
 
@@ -23,7 +24,15 @@ class BrokerKill(Fault):
         "a broker that keeps its messages on disk: the containers backend, or Apache Kafka in CLOUDCART_KAFKA_HOME; "
         "the embedded lab's mock broker would lose them"
     )
-    contract = Contract("outbox", "events stay in the outboxes until it is back", shows_within=2.0, clears_within=15.0)
+    contract = Contract(
+        "outbox",
+        "events stay in the outboxes until it is back",
+        quantity=OUTBOX,
+        at_least=1.0,
+        shows_within=2.0,
+        clears_within=15.0,
+        example={"target": "kafka"},
+    )
 
     async def act(self, administrator: Administrator, /) -> None:
         """Hold it down."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import OUTBOX, Contract
 from cloudcart.faults.places import Administrator
 
 
@@ -20,7 +21,13 @@ class BrokerPause(Fault):
     on_whole_store = True
     needs = "a broker that is a process of the lab itself, as on the embedded backend"
     contract = Contract(
-        "outbox", "events stay in the outboxes (outbox_pending), and arrive late", shows_within=2.0, clears_within=5.0
+        "outbox",
+        "events stay in the outboxes (outbox_pending), and arrive late",
+        quantity=OUTBOX,
+        at_least=1.0,
+        shows_within=2.0,
+        clears_within=5.0,
+        example={"target": "kafka"},
     )
 
     async def act(self, administrator: Administrator, /) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault, Process
+from cloudcart.faults.base import Fault, Process
+from cloudcart.faults.contract import REFUSED_TOKENS, Contract
 from cloudcart.units import Shift, format_duration
 
 
@@ -13,7 +14,15 @@ class ClockSkew(Fault):
 
     kind = "clock_skew"
     place = "process"
-    contract = Contract("errors", "tokens that are good are refused with 401, or bad ones pass", 1.0, 1.0)
+    contract = Contract(
+        "errors",
+        "tokens that are good are refused with 401, or bad ones pass",
+        quantity=REFUSED_TOKENS,
+        at_least=0.5,
+        shows_within=1.0,
+        clears_within=1.0,
+        example={"target": "orders", "by": "30h"},
+    )
 
     by: Shift = Field(86_400.0, description="ahead by this time; with a minus sign: behind")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import LAG, Contract
 from cloudcart.faults.places import Broker
 
 
@@ -13,7 +14,15 @@ class ConsumerPause(Fault):
     place = "broker"
     store = "kafka"
     side = "consume"
-    contract = Contract("lag", "consumer lag grows with every message published", shows_within=3.0, clears_within=3.0)
+    contract = Contract(
+        "lag",
+        "consumer lag grows with every message published",
+        quantity=LAG,
+        at_least=1.0,
+        shows_within=3.0,
+        clears_within=3.0,
+        example={"target": "kafka:user.created"},
+    )
 
     async def act(self, broker: Broker, /) -> None:
         """Hold the message for as long as the fault lasts."""

@@ -6,7 +6,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Exchange, Fault
+from cloudcart.faults.base import Exchange, Fault
+from cloudcart.faults.contract import FAILED_LOOKS, Contract
 from cloudcart.units import Share
 
 _STRIDE: Final = 16
@@ -19,7 +20,15 @@ class Corrupt(Fault):
     kind = "corrupt"
     place = "exchange"
     needs_answer = True
-    contract = Contract("errors", "unreadable answers grow by the probability", shows_within=1.0, clears_within=1.0)
+    contract = Contract(
+        "errors",
+        "unreadable answers grow by the probability",
+        quantity=FAILED_LOOKS,
+        at_least=0.25,
+        shows_within=1.0,
+        clears_within=1.0,
+        example={"target": "products", "how": "truncated", "probability": 0.5},
+    )
 
     how: Literal["malformed", "truncated"] = Field("malformed", description="what becomes of the body")
     keep: Share = Field(0.5, description="truncated: share of the body that is left")

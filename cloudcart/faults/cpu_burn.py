@@ -10,7 +10,8 @@ from typing import Final
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault, Process
+from cloudcart.faults.base import Fault, Process
+from cloudcart.faults.contract import CPU, Contract
 
 _SLICE: Final = 0.02  # seconds of which a thread computes its share
 _BLOCK: Final = bytes(64 * 1024)  # hashed without the interpreter's lock, so that threads burn several cores
@@ -21,7 +22,15 @@ class CpuBurn(Fault):
 
     kind = "cpu_burn"
     place = "process"
-    contract = Contract("saturation", "CPU of the process grows by the number of cores", 2.0, 2.0)
+    contract = Contract(
+        "saturation",
+        "CPU of the process grows by the number of cores",
+        quantity=CPU,
+        at_least=0.1,
+        shows_within=2.0,
+        clears_within=2.0,
+        example={"target": "products", "cores": 2},
+    )
 
     cores: float = Field(1.0, gt=0, le=64, description="how many cores are kept busy, as 1 or 0.5")
 

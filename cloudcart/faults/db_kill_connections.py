@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import KILLED_SESSIONS, Contract
 from cloudcart.faults.places import Administrator
 from cloudcart.units import Duration, format_duration
 
@@ -24,8 +25,11 @@ class DbKillConnections(Fault):
     contract = Contract(
         "errors",
         "pg_stat_database.sessions_killed grows; requests that were in the database fail",
-        shows_within=1.0,
-        clears_within=1.0,
+        quantity=KILLED_SESSIONS,
+        at_least=1.0,
+        shows_within=2.0,
+        clears_within=3.0,
+        example={"target": "products", "every": "100ms"},
     )
 
     every: Duration = Field(1.0, gt=0, description="time from one round to the next")  # type: ignore[assignment]

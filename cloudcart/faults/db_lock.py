@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import TIME_OF_LOOKS, Contract
 from cloudcart.faults.places import Administrator
 
 
@@ -23,8 +24,11 @@ class DbLock(Fault):
     contract = Contract(
         "latency",
         "requests that need the table wait, and fail after the statement time-out of 5 s",
-        shows_within=1.0,
-        clears_within=1.0,
+        quantity=TIME_OF_LOOKS,
+        at_least=0.4,
+        shows_within=2.0,
+        clears_within=2.0,
+        example={"target": "products", "table": "products"},
     )
 
     table: str = Field(min_length=1, max_length=63, description="the table, one of the target service's own")

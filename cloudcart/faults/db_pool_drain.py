@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import POOL, Contract
 from cloudcart.faults.places import Pool, until_healed
 from cloudcart.units import Share
 
@@ -19,8 +20,11 @@ class DbPoolDrain(Fault):
     contract = Contract(
         "saturation",
         "db_pool_in_use rises by the share of db_pool_size; requests queue, at 100 % they fail after 3 s",
+        quantity=POOL,
+        at_least=0.5,
         shows_within=1.0,
         clears_within=1.0,
+        example={"target": "products", "share": 0.75},
     )
 
     share: Share = Field(1.0, gt=0, description="share of the pool that is held")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import IGNORED, Contract
 from cloudcart.faults.places import Broker
 
 
@@ -14,7 +15,13 @@ class Duplicate(Fault):
     store = "kafka"
     side = "publish"
     contract = Contract(
-        "events", "kafka_events_consumed_total{outcome=ignored} grows by one each", shows_within=2.0, clears_within=2.0
+        "events",
+        "kafka_events_consumed_total{outcome=ignored} grows by one each",
+        quantity=IGNORED,
+        at_least=1.0,
+        shows_within=2.0,
+        clears_within=2.0,
+        example={"target": "kafka:user.created"},
     )
 
     async def act(self, broker: Broker, /) -> None:

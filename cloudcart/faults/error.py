@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Exchange, Fault
+from cloudcart.faults.base import Exchange, Fault
+from cloudcart.faults.contract import FAILED_LOOKS, Contract
 from cloudcart.units import Duration
 
 
@@ -13,7 +14,15 @@ class Error(Fault):
 
     kind = "error"
     place = "exchange"
-    contract = Contract("errors", "error ratio grows by the probability", shows_within=1.0, clears_within=1.0)
+    contract = Contract(
+        "errors",
+        "error ratio grows by the probability",
+        quantity=FAILED_LOOKS,
+        at_least=0.25,
+        shows_within=1.0,
+        clears_within=1.0,
+        example={"target": "products", "status": 503, "probability": 0.5},
+    )
 
     status: int = Field(503, ge=400, le=599, description="HTTP status of the answer")
     body: str | None = Field(None, max_length=4096, description="the sentence in the answer's 'error' field")

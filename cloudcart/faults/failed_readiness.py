@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cloudcart.faults.base import Contract, Fault, Process
+from cloudcart.faults.base import Fault, Process
+from cloudcart.faults.contract import REFUSED_READINESS, Contract
 
 
 class FailedReadiness(Fault):
@@ -10,7 +11,15 @@ class FailedReadiness(Fault):
 
     kind = "failed_readiness"
     place = "process"
-    contract = Contract("readiness", "/ready answers 503", 1.0, 1.0)
+    contract = Contract(
+        "readiness",
+        "/ready answers 503",
+        quantity=REFUSED_READINESS,
+        at_least=0.5,
+        shows_within=1.0,
+        clears_within=1.0,
+        example={"target": "products"},
+    )
 
     async def act_in(self, process: Process) -> None:
         """Refuse until the end."""

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault, Process
+from cloudcart.faults.base import Fault, Process
+from cloudcart.faults.contract import OPEN_FILES, Contract
 
 
 class FdLeak(Fault):
@@ -16,7 +17,15 @@ class FdLeak(Fault):
 
     kind = "fd_leak"
     place = "process"
-    contract = Contract("saturation", "open files of the process grow by the rate", 2.0, 2.0)
+    contract = Contract(
+        "saturation",
+        "open files of the process grow by the rate",
+        quantity=OPEN_FILES,
+        at_least=15.0,
+        shows_within=2.0,
+        clears_within=2.0,
+        example={"target": "products", "rate": 100},
+    )
 
     rate: float = Field(50.0, gt=0, le=10_000, description="descriptors per second")
     limit: int = Field(500, ge=1, le=1_000_000, description="number at which the leak stops growing")

@@ -6,7 +6,8 @@ import asyncio
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault, Process
+from cloudcart.faults.base import Fault, Process
+from cloudcart.faults.contract import FAILED_LOOKS, Contract
 from cloudcart.faults.pause import RENEWED_EVERY
 from cloudcart.units import Duration
 
@@ -18,7 +19,15 @@ class Kill(Fault):
     place = "process"
     carried_out_by = "chaos"
     needs = "services that are processes of the lab itself, as on the embedded backend"
-    contract = Contract("errors", "calls fail until the service has been started again", 1.0, 5.0)
+    contract = Contract(
+        "errors",
+        "calls fail until the service has been started again",
+        quantity=FAILED_LOOKS,
+        at_least=0.5,
+        shows_within=1.0,
+        clears_within=5.0,
+        example={"target": "products", "down": "5s"},
+    )
 
     down: Duration = Field(0.0, le=300, description="start it again only after this time, or when the fault ends")
 

@@ -8,7 +8,8 @@ from typing import Final, Self
 
 from pydantic import Field, model_validator
 
-from cloudcart.faults.base import Contract, Exchange, Fault
+from cloudcart.faults.base import Exchange, Fault
+from cloudcart.faults.contract import TIME_OF_LOOKS, Contract
 from cloudcart.units import Duration, format_duration
 
 _NORMAL: Final = NormalDist()
@@ -20,7 +21,15 @@ class Latency(Fault):
 
     kind = "latency"
     place = "exchange"
-    contract = Contract("latency", "p50 grows by the delay's median", shows_within=1.0, clears_within=1.0)
+    contract = Contract(
+        "latency",
+        "p50 grows by the delay's median",
+        quantity=TIME_OF_LOOKS,
+        at_least=0.1,
+        shows_within=1.0,
+        clears_within=1.0,
+        example={"target": "products", "median": "200ms", "p99": "400ms"},
+    )
 
     fixed: Duration | None = Field(None, description="always this delay")
     min: Duration | None = Field(None, description="uniform: least delay (with max)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloudcart.faults.base import Contract
+from cloudcart.faults.contract import TIME_OF_LOOKS, Contract
 from cloudcart.faults.link import Link, LinkFault
 
 
@@ -10,7 +10,15 @@ class LinkBlackhole(LinkFault):
     """Silence: connections stay open and nothing arrives; after the heal the bytes do, as TCP's repeats would."""
 
     kind = "link_blackhole"
-    contract = Contract("latency", "p99 grows to the caller's time-out", shows_within=1.0, clears_within=2.0)
+    contract = Contract(
+        "latency",
+        "p99 grows to the caller's time-out",
+        quantity=TIME_OF_LOOKS,
+        at_least=0.4,
+        shows_within=2.0,
+        clears_within=8.0,
+        example={"target": "products->postgres"},
+    )
     drawn_per = "connection"
 
     def act_on_link(self, link: Link) -> None:

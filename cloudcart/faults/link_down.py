@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloudcart.faults.base import Contract
+from cloudcart.faults.contract import FAILED_LOOKS, Contract
 from cloudcart.faults.link import Link, LinkFault
 
 
@@ -10,7 +10,15 @@ class LinkDown(LinkFault):
     """The link is gone: live connections are cut at once, new ones when they open. Each cut connection counts."""
 
     kind = "link_down"
-    contract = Contract("errors", "error ratio grows by what needs the link", shows_within=1.0, clears_within=2.0)
+    contract = Contract(
+        "errors",
+        "error ratio grows by what needs the link",
+        quantity=FAILED_LOOKS,
+        at_least=0.5,
+        shows_within=1.0,
+        clears_within=2.0,
+        example={"target": "products->postgres"},
+    )
     drawn_per = "connection"
 
     def act_on_link(self, link: Link) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract
+from cloudcart.faults.contract import TIME_OF_LOOKS, Contract
 from cloudcart.faults.link import Link, LinkFault
 from cloudcart.units import Duration, format_duration
 
@@ -13,7 +13,15 @@ class LinkLatency(LinkFault):
     """A delay of each chunk on a link, uniform within the jitter; both ways unless ``stream`` says which."""
 
     kind = "link_latency"
-    contract = Contract("latency", "p50 grows by the delay for each round trip", shows_within=1.0, clears_within=1.0)
+    contract = Contract(
+        "latency",
+        "p50 grows by the delay for each round trip",
+        quantity=TIME_OF_LOOKS,
+        at_least=0.1,
+        shows_within=1.0,
+        clears_within=1.0,
+        example={"target": "products->postgres", "latency": "100ms", "jitter": "10ms"},
+    )
     drawn_per = "chunk"
 
     latency: Duration = Field(description="mean delay of a chunk")

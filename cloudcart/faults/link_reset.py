@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract
+from cloudcart.faults.contract import FAILED_LOOKS, Contract
 from cloudcart.faults.link import Link, LinkFault
 
 
@@ -12,7 +12,15 @@ class LinkReset(LinkFault):
     """A connection is cut (TCP RST) when bytes come, at once or after so many bytes more; idle ones live on."""
 
     kind = "link_reset"
-    contract = Contract("errors", "calls in flight fail by the probability", shows_within=1.0, clears_within=2.0)
+    contract = Contract(
+        "errors",
+        "calls in flight fail by the probability",
+        quantity=FAILED_LOOKS,
+        at_least=0.25,
+        shows_within=1.0,
+        clears_within=2.0,
+        example={"target": "products->postgres"},
+    )
     drawn_per = "chunk"
 
     after_bytes: int = Field(0, ge=0, description="bytes of a stream that get through under the fault before the cut")

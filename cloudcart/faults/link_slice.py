@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract
+from cloudcart.faults.contract import TIME_OF_LOOKS, Contract
 from cloudcart.faults.link import Link, LinkFault
 from cloudcart.units import Duration
 
@@ -13,7 +13,15 @@ class LinkSlice(LinkFault):
     """Chunks are cut into pieces that are sent apart, with a pause between them."""
 
     kind = "link_slice"
-    contract = Contract("latency", "p50 grows by the pauses", shows_within=1.0, clears_within=1.0)
+    contract = Contract(
+        "latency",
+        "p50 grows by the pauses",
+        quantity=TIME_OF_LOOKS,
+        at_least=0.1,
+        shows_within=1.0,
+        clears_within=1.0,
+        example={"target": "products->postgres", "size": 20, "pause": "5ms"},
+    )
     drawn_per = "chunk"
 
     size: int = Field(64, ge=1, description="bytes of a piece on average")

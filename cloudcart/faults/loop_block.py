@@ -7,7 +7,8 @@ import time
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault, Process
+from cloudcart.faults.base import Fault, Process
+from cloudcart.faults.contract import STALL, Contract
 from cloudcart.units import Duration, format_duration
 
 
@@ -16,7 +17,15 @@ class LoopBlock(Fault):
 
     kind = "loop_block"
     place = "process"
-    contract = Contract("saturation", "event-loop lag and latency grow to the length of a block", 2.0, 1.0)
+    contract = Contract(
+        "saturation",
+        "event-loop lag and latency grow to the length of a block",
+        quantity=STALL,
+        at_least=0.1,
+        shows_within=2.0,
+        clears_within=2.0,
+        example={"target": "products", "block": "250ms", "every": "400ms"},
+    )
 
     block: Duration = Field(0.2, gt=0, le=30, description="how long the event loop stands still")
     every: Duration = Field(1.0, gt=0, description="from the begin of one block to the next")  # type: ignore[assignment]

@@ -8,7 +8,8 @@ from typing import Final
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault, Process
+from cloudcart.faults.base import Fault, Process
+from cloudcart.faults.contract import MEMORY, Contract
 from cloudcart.units import Size
 
 _TICK: Final = 0.1  # seconds
@@ -19,7 +20,15 @@ class MemoryLeak(Fault):
 
     kind = "memory_leak"
     place = "process"
-    contract = Contract("saturation", "memory of the process grows by the rate", 2.0, 2.0)
+    contract = Contract(
+        "saturation",
+        "memory of the process grows by the rate",
+        quantity=MEMORY,
+        at_least=15 * 2.0**20,
+        shows_within=2.0,
+        clears_within=2.0,
+        example={"target": "products", "rate": "50MiB", "limit": "60MiB"},
+    )
 
     rate: Size = Field(10 * 2.0**20, gt=0, description="bytes per second, as 10MiB")
     limit: Size = Field(256 * 2.0**20, gt=0, le=8 * 2.0**30, description="bytes at which the leak stops growing")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from cloudcart.faults.base import Contract, Fault, Process
+from cloudcart.faults.base import Fault, Process
+from cloudcart.faults.contract import FAILED_LOOKS, Contract
 
 RENEWED_EVERY: Final = 1.0
 """Seconds between two requests to the supervisor to go on holding, which also end the hold when they stop coming."""
@@ -18,7 +19,15 @@ class Pause(Fault):
     place = "process"
     carried_out_by = "chaos"
     needs = "services that are processes of the lab itself, as on the embedded backend"
-    contract = Contract("errors", "the service answers nobody; its callers time out", 1.0, 2.0)
+    contract = Contract(
+        "errors",
+        "the service answers nobody; its callers time out",
+        quantity=FAILED_LOOKS,
+        at_least=0.5,
+        shows_within=2.0,
+        clears_within=2.0,
+        example={"target": "products"},
+    )
 
     async def act_in(self, process: Process) -> None:
         """Hold the process again and again, each time for no longer than time to live and lease allow."""

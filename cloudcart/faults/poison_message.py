@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import DEAD_LETTERS, Contract
 from cloudcart.faults.places import Broker
 
 POISON: Final = b'\xff\xfe{"poison": '
@@ -21,8 +22,11 @@ class PoisonMessage(Fault):
     contract = Contract(
         "events",
         "kafka_events_consumed_total{outcome=dead_letter} grows by one each",
+        quantity=DEAD_LETTERS,
+        at_least=1.0,
         shows_within=2.0,
         clears_within=2.0,
+        example={"target": "users"},
     )
 
     async def act(self, broker: Broker, /) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import OUTBOX, Contract
 from cloudcart.faults.places import Broker
 
 
@@ -14,7 +15,13 @@ class PublishFail(Fault):
     store = "kafka"
     side = "publish"
     contract = Contract(
-        "outbox", "events stay in the outbox (outbox_pending), and arrive late", shows_within=2.0, clears_within=3.0
+        "outbox",
+        "events stay in the outbox (outbox_pending), and arrive late",
+        quantity=OUTBOX,
+        at_least=1.0,
+        shows_within=2.0,
+        clears_within=3.0,
+        example={"target": "users"},
     )
 
     async def act(self, broker: Broker, /) -> None:

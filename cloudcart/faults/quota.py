@@ -6,7 +6,8 @@ import math
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Exchange, Fault
+from cloudcart.faults.base import Exchange, Fault
+from cloudcart.faults.contract import FAILED_LOOKS, Contract
 from cloudcart.units import Duration
 
 
@@ -15,7 +16,15 @@ class Quota(Fault):
 
     kind = "quota"
     place = "exchange"
-    contract = Contract("errors", "429 for what exceeds the quota", shows_within=1.0, clears_within=1.0)
+    contract = Contract(
+        "errors",
+        "429 for what exceeds the quota",
+        quantity=FAILED_LOOKS,
+        at_least=0.25,
+        shows_within=1.0,
+        clears_within=1.0,
+        example={"target": "products", "requests": 5, "per": "1s"},
+    )
 
     requests: int = Field(100, ge=0, description="matching requests (of each replica) that pass")
     per: Duration | None = Field(None, gt=0, description="the quota is full again after this time; never if not given")

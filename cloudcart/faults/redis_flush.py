@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Fault
+from cloudcart.faults.base import Fault
+from cloudcart.faults.contract import CHECKED_GUESSES, Contract
 from cloudcart.faults.places import Administrator
 from cloudcart.units import Duration, format_duration
 
@@ -22,8 +23,11 @@ class RedisFlush(Fault):
     contract = Contract(
         "traffic",
         "rate limits and counts of failed log-ins begin anew, so that refused clients are let in",
+        quantity=CHECKED_GUESSES,
+        at_least=0.5,
         shows_within=1.0,
-        clears_within=1.0,
+        clears_within=5.0,
+        example={"target": "redis", "every": "50ms"},
     )
 
     every: Duration = Field(1.0, gt=0, description="time from one round to the next")  # type: ignore[assignment]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Exchange, Fault
+from cloudcart.faults.base import Exchange, Fault
+from cloudcart.faults.contract import FAILED_LOOKS, Contract
 
 
 class Reset(Fault):
@@ -13,7 +14,15 @@ class Reset(Fault):
     kind = "reset"
     place = "exchange"
     needs_answer = True
-    contract = Contract("errors", "broken connections grow by the probability", shows_within=1.0, clears_within=1.0)
+    contract = Contract(
+        "errors",
+        "broken connections grow by the probability",
+        quantity=FAILED_LOOKS,
+        at_least=0.25,
+        shows_within=1.0,
+        clears_within=1.0,
+        example={"target": "products", "after_bytes": 20, "probability": 0.5},
+    )
 
     after_bytes: int | None = Field(
         None, ge=0, description="let the service answer, cut after so many bytes of the body; without it: cut at once"

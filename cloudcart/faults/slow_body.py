@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Exchange, Fault
+from cloudcart.faults.base import Exchange, Fault
+from cloudcart.faults.contract import TIME_OF_LOOKS, Contract
 from cloudcart.units import Size
 
 
@@ -14,7 +15,15 @@ class SlowBody(Fault):
     kind = "slow_body"
     place = "exchange"
     needs_answer = True
-    contract = Contract("latency", "latency grows by body size / rate", shows_within=1.0, clears_within=1.0)
+    contract = Contract(
+        "latency",
+        "latency grows by body size / rate",
+        quantity=TIME_OF_LOOKS,
+        at_least=0.2,
+        shows_within=1.0,
+        clears_within=1.0,
+        example={"target": "products", "rate": "1kB"},
+    )
 
     rate: Size = Field(1000.0, ge=1, description="bytes per second, as 500 or 64KiB")
 

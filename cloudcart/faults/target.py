@@ -59,12 +59,14 @@ class Target:
     def require_known(self, services: Collection[str] = tuple(SERVICES)) -> None:
         """Check that what is named exists; topics are made by whoever publishes first, so any will do.
 
+        What an application that is not of the shop calls is known to that application alone.
+
         Raises:
             ValueError: no such service or store; the message lists what there is.
         """
         if self.topic is None:
             self._require(self.service, services)
-            if self.link is not None:
+            if self.link is not None and self.service in SERVICES:
                 self._require(self.link, (*services, *STORES))
 
     def _require(self, name: str, known: Collection[str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cloudcart.faults.base import Contract, Exchange, Fault
+from cloudcart.faults.base import Exchange, Fault
+from cloudcart.faults.contract import FAILED_LOOKS, Contract
 from cloudcart.units import Duration, format_duration
 
 
@@ -13,7 +14,15 @@ class Timeout(Fault):
 
     kind = "timeout"
     place = "exchange"
-    contract = Contract("errors", "error ratio grows by the probability", shows_within=2.0, clears_within=1.0)
+    contract = Contract(
+        "errors",
+        "error ratio grows by the probability",
+        quantity=FAILED_LOOKS,
+        at_least=0.25,
+        shows_within=2.0,
+        clears_within=1.0,
+        example={"target": "products", "after": "100ms", "probability": 0.5},
+    )
 
     after: Duration = Field(30.0, gt=0, le=300, description="how long to stay silent before the 504")
 

@@ -20,9 +20,10 @@ Progress = Callable[[Phase], None]
 class StartRequest:
     """What somebody wants: a lab called ``name``, with these ``overrides`` of settings.
 
-    ``ports`` is "default" (3000, 8001 to 8005) or "free"; with ``detach`` the lab outlives its starter; ``prometheus``
-    is whether a server found on the PATH is started, too; ``programs`` are paths of stores ("postgres", "valkey") to be
-    used in place of the installed wheels.
+    ``ports`` is "default" (3000, 8001 to 8006) or "free"; with ``detach`` the lab outlives its starter; ``prometheus``
+    is whether a server found on the PATH is started, too, ``traffic`` whether synthetic visitors come; ``programs`` are
+    paths of stores ("postgres", "valkey") to be used in place of the installed wheels; ``data`` is a directory in which
+    PostgreSQL's data outlive the lab.
     """
 
     name: str
@@ -30,7 +31,9 @@ class StartRequest:
     ports: Literal["free", "default"] = "free"
     detach: bool = False
     prometheus: bool = True
+    traffic: bool = False
     programs: Mapping[str, Path] = field(default_factory=dict)
+    data: Path | None = None
 
 
 class Handle(Protocol):

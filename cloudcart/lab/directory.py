@@ -138,7 +138,7 @@ def state_directory() -> Path:
     given = os.environ.get(STATE_DIR)
     state = Path(given).absolute() if given else Path(tempfile.gettempdir()) / f"cloudcart-{os.geteuid()}"
     try:
-        state.mkdir(mode=_directory_mode(), parents=True, exist_ok=True)
+        state.mkdir(mode=directory_mode(), parents=True, exist_ok=True)
     except OSError as error:
         raise LabError(f"{state} cannot be made ({error.strerror}); set {STATE_DIR} to a directory of yours") from None
     found = state.lstat()
@@ -166,7 +166,7 @@ def create(name: str) -> tuple[LabDirectory, int]:
             if not other.occupied:
                 other.remove()
         try:
-            directory.path.mkdir(mode=_directory_mode())
+            directory.path.mkdir(mode=directory_mode())
         except FileExistsError:
             raise LabError(
                 f"lab {name!r} is running already; end it with 'cloudcart down --name {name}', "
@@ -199,7 +199,8 @@ def find(name: str) -> LabDirectory:
     return directory
 
 
-def _directory_mode() -> int:
+def directory_mode() -> int:
+    """Return the mode of a directory that PostgreSQL's own may be in."""
     return 0o711 if os.geteuid() == 0 else 0o700  # root's PostgreSQL runs as nobody, who must pass through
 
 

@@ -152,7 +152,9 @@ class EmbeddedBackend:
         directory, lock = create(request.name)
         try:
             programs = {name: str(path) for name, path in request.programs.items()}
-            directory.write_spec({**asdict(request), "programs": programs, "began": began, "backend": self.name})
+            data = str(request.data.absolute()) if request.data else None
+            plain = {"programs": programs, "data": data, "began": began, "backend": self.name}
+            directory.write_spec({**asdict(request), **plain})
             handle = OwnHandle(directory, lock, self.name)
         except BaseException:
             directory.remove()

@@ -7,7 +7,7 @@ consumers do not notice it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -35,6 +35,9 @@ class EventTap:
         bootstrap: address of the broker, ``host:port``.
         from_beginning: collects also what was published before, as far as the broker still has it.
 
+    Attributes:
+        incomplete: the broker has dropped some before they were read, as the embedded one does after 5 MB a partition.
+
     Raises:
         MissingExtraError: confluent-kafka is not installed.
         LabError: the broker does not answer.
@@ -57,12 +60,15 @@ class EventTap:
         )
         self._next: dict[tuple[str, int], int] = {}
         self._seen: list[PublishedEvent] = []
+        self.incomplete = False
         for topic, partition in () if from_beginning else self._partitions():
-            self._next[topic, partition] = self._end(topic, partition)
+            self._next[topic, partition] = self._bounds(topic, partition)[1]
 
     def drain(self) -> list[PublishedEvent]:
         """Read everything published until now; return what is new since the last call."""
-        ends = {(topic, partition): self._end(topic, partition) for topic, partition in self._partitions()}
+        bounds = {place: self._bounds(*place) for place in self._partitions()}
+        self._skip_what_was_dropped({place: first for place, (first, _) in bounds.items()})
+        ends = {place: end for place, (_, end) in bounds.items()}
         behind = {place for place, end in ends.items() if self._next.get(place, 0) < end}
         if not behind:
             return []
@@ -123,12 +129,19 @@ class EventTap:
         topics = self._asked(lambda: self._consumer.list_topics(timeout=_METADATA_TIMEOUT).topics)
         return [(name, partition) for name in EVENTS if name in topics for partition in topics[name].partitions]
 
-    def _end(self, topic: str, partition: int) -> int:
+    def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the offsets of the first message that the broker has, and of the next that will come."""
         from confluent_kafka import TopicPartition
 
         place = TopicPartition(topic, partition)
-        _low, high = self._asked(lambda: self._consumer.get_watermark_offsets(place, timeout=_METADATA_TIMEOUT))
-        return int(high)
+        first, end = self._asked(lambda: self._consumer.get_watermark_offsets(place, timeout=_METADATA_TIMEOUT))
+        return int(first), int(end)
+
+    def _skip_what_was_dropped(self, first: Mapping[tuple[str, int], int]) -> None:
+        for place, offset in first.items():
+            if self._next.get(place, 0) < offset:
+                self.incomplete = True
+                self._next[place] = offset
 
     def _asked(self, question: Callable[[], Any]) -> Any:
         """Return the broker's answer; asks again for a while, since a new topic has no leader at first.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, LiteralString, NamedTuple
 
-from cloudcart.events import Event, OrderStatusChanged
+from cloudcart.events import Event, OrderCreated, OrderPaymentConfirmed, OrderStatusChanged, ProductStockChanged
 
 _QUIET_DEADLINE: Final = 15.0  # seconds in which nothing moves
 _LONGEST_WAIT: Final = 60.0  # seconds in all
@@ -28,6 +29,30 @@ class InvariantResult(NamedTuple):
     name: str
     verdict: str
     detail: str
+
+
+_CHANGES: Final = "every change has one event, in order"
+_DROPPED: Final = InvariantResult(_CHANGES, "inconclusive", "the broker has dropped some events before they were read")
+
+
+class Invariants(NamedTuple):
+    """What a check of all of them came to, for an assertion."""
+
+    results: Sequence[InvariantResult]
+
+    @property
+    def verdict(self) -> str:
+        """One that fails fails them, one that is inconclusive leaves them so."""
+        return verdict_of(self.results)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all hold."""
+        return self.verdict == "pass"
+
+    def explain(self) -> str:
+        """Return a line for each, with what was found."""
+        return "\n".join(f"{each.verdict:<12} {each.name}: {each.detail}" for each in self.results)
 
 
 _STOCK: Final = """
@@ -59,7 +84,15 @@ WHERE (orders.status IN ('confirmed', 'shipped', 'delivered', 'returned')
    OR (orders.status = 'awaiting_payment' AND payment.amount IS NOT NULL)
 """
 _STATUSES: Final = "SELECT id, status FROM orders.orders"
+_PAID: Final = "SELECT order_id FROM orders.payments"
+_FIRST_STOCKS: Final = "SELECT product_id, change FROM products.stock_ledger WHERE reason = 'initial'"
+_LAST_STOCKS: Final = """
+SELECT product.id, coalesce(sum(ledger.change), 0)::int
+FROM products.products product LEFT JOIN products.stock_ledger ledger ON ledger.product_id = product.id
+GROUP BY product.id
+"""
 _HANDLED: Final = "SELECT event_id FROM notifications.inbox"
+_TOLD_AGAIN: Final = "SELECT event_id, count(*) FROM notifications.notifications GROUP BY event_id HAVING count(*) > 1"
 _APPLIED: Final = "SELECT event_id FROM products.inbox"  # moves of orders, which give stock back
 _WATERMARK: Final = "SELECT max(at) FROM notifications.inbox_watermark"
 _WAITING: Final = """
@@ -68,12 +101,15 @@ SELECT (SELECT count(*) FROM users.outbox) + (SELECT count(*) FROM products.outb
 """
 
 
-def check_invariants(query: Query, published: Callable[[], Sequence[Event]]) -> list[InvariantResult]:
+def check_invariants(
+    query: Query, published: Callable[[], Sequence[Event]], incomplete: Callable[[], bool] = lambda: False
+) -> list[InvariantResult]:
     """Wait for a quiet moment and check every invariant.
 
     Args:
         query: runs a statement as the database's administrator.
         published: returns all events that were published since the shop was last reset.
+        incomplete: says whether some of them are not known any more.
     """
     if waiting := _wait_until_quiet(query, published):
         return [InvariantResult("quiet", "inconclusive", f"{waiting} long after the load had ended")]
@@ -83,8 +119,8 @@ def check_invariants(query: Query, published: Callable[[], Sequence[Event]]) -> 
             "stock adds up", _stock(query), "initial stock and every change of it come to the stock, never below zero"
         ),
         _result("every paid order was paid once", _payments(query), "each has one payment of its total"),
-        _result("every change has one event, in order", _life_cycles(query, events), f"{len(events)} events"),
-        _result("every event was handled once", _handled(query, events), "none is missing in the worker's inbox"),
+        _DROPPED if incomplete() else _result(_CHANGES, _changes(query, events), f"{len(events)} events"),
+        _result("every event was handled once", _handled(query, events), "the worker missed none and told none twice"),
     ]
 
 
@@ -106,15 +142,18 @@ def _wait_until_quiet(query: Query, published: Callable[[], Sequence[Event]]) ->
     """Return what is still under way; empty as soon as nothing is, or when what is left does not move any more.
 
     An event that nobody has handled and that stays so is lost, which is for the invariants to say; one that is only
-    late is neither lost nor handled yet.
+    late is neither lost nor handled yet. One look is not enough: while it is taken, the last event may be handled and
+    a new one written. So nothing is under way when a second look finds nothing either, and no further event.
     """
     end = time.monotonic() + _LONGEST_WAIT
-    deadline, least = time.monotonic() + _QUIET_DEADLINE, math.inf
+    deadline, least, seen = time.monotonic() + _QUIET_DEADLINE, math.inf, -1
     while True:
         waiting = query(_WAITING)[0][0]
-        left = waiting or _behind(query, _once(query, published()))
-        if not left:
+        events = published()
+        left = waiting or _behind(query, _once(query, events))
+        if not left and len(events) == seen:
             return ""
+        seen = -1 if left else len(events)
         now = time.monotonic()
         if left < least:
             deadline, least = now + _QUIET_DEADLINE, left
@@ -124,7 +163,7 @@ def _wait_until_quiet(query: Query, published: Callable[[], Sequence[Event]]) ->
             return f"{left} events were still on their way"
         if now > deadline:
             return ""
-        time.sleep(_POLL)
+        time.sleep(_POLL if left else 0.0)
 
 
 def _behind(query: Query, events: Sequence[Event]) -> int:
@@ -135,10 +174,13 @@ def _behind(query: Query, events: Sequence[Event]) -> int:
 
 
 def _once(query: Query, events: Sequence[Event]) -> list[Event]:
-    """Return the events since the last reset, each once: delivery is at least once, so an id may come again."""
+    """Return the events since the last reset, each where it came first: delivery is at least once."""
     watermark = query(_WATERMARK)[0][0]
-    known = {event.event_id: event for event in reversed(events) if watermark is None or event.occurred_at >= watermark}
-    return list(reversed(known.values()))
+    known: dict[object, Event] = {}
+    for event in events:
+        if watermark is None or event.occurred_at >= watermark:
+            known.setdefault(event.event_id, event)
+    return list(known.values())
 
 
 def _stock(query: Query) -> Iterable[str]:
@@ -151,6 +193,26 @@ def _stock(query: Query) -> Iterable[str]:
 def _payments(query: Query) -> Iterable[str]:
     for order, status, total, paid in query(_PAYMENTS):
         yield f"order {order} is {status}, its total {total}, paid {paid if paid is not None else 'nothing'}"
+
+
+def _changes(query: Query, events: Sequence[Event]) -> Iterable[str]:
+    """Compare what was committed with what was published of it."""
+    placed = [order for order, _ in query(_STATUSES)]
+    yield from _announced("order", placed, (each.order_id for each in events if isinstance(each, OrderCreated)))
+    paid = [order for (order,) in query(_PAID)]
+    told = (each.order_id for each in events if isinstance(each, OrderPaymentConfirmed))
+    yield from _announced("payment of order", paid, told)
+    yield from _life_cycles(query, events)
+    yield from _stock_levels(query, events)
+
+
+def _announced(what: str, committed: Sequence[int], announced: Iterable[int]) -> Iterable[str]:
+    count = Counter(announced)
+    for each in committed:
+        if count[each] != 1:
+            yield f"{what} {each} has {count[each]} events that say so"
+    for each in count.keys() - set(committed):
+        yield f"there is an event of {what} {each}, which does not exist"
 
 
 def _life_cycles(query: Query, events: Sequence[Event]) -> Iterable[str]:
@@ -167,9 +229,25 @@ def _life_cycles(query: Query, events: Sequence[Event]) -> Iterable[str]:
             yield f"order {order} is {status}, by its events {status_after.get(order)}"
 
 
+def _stock_levels(query: Query, events: Sequence[Event]) -> Iterable[str]:
+    """Follow each product's stock through its events, likewise; a new product begins with none."""
+    stock_after: dict[int, int] = dict(query(_FIRST_STOCKS))
+    for event in events:
+        if isinstance(event, ProductStockChanged):
+            before = stock_after.get(event.product_id, 0)
+            if event.old_stock != before:
+                yield f"product {event.product_id} went from a stock of {event.old_stock}, but had {before}"
+            stock_after[event.product_id] = event.new_stock
+    for product, stock in query(_LAST_STOCKS):
+        if stock_after.get(product, 0) != stock:
+            yield f"product {product} should have a stock of {stock}, by its events {stock_after.get(product, 0)}"
+
+
 def _handled(query: Query, events: Sequence[Event]) -> Iterable[str]:
     for event in _unhandled(query, events):
         yield f"{event.topic} {event.event_id} was published and not handled"
+    for event_id, times in query(_TOLD_AGAIN):
+        yield f"event {event_id} was told {times} times"
 
 
 def _unhandled(query: Query, events: Sequence[Event]) -> list[Event]:

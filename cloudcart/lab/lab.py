@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _READY_TIMEOUT: Final = 10.0
 _POLL: Final = 0.01
 _KEPT_SCRAPES: Final = 200
+_LONGEST_QUIET: Final = 90.0  # seconds; longer than a check of the invariants waits
 
 
 class Login(NamedTuple):
@@ -137,7 +138,7 @@ class Lab:
         now = self._handle.control("status")
         pids: Mapping[str, int] = now["pids"]
         memory = {name: memory_of(pid) for name, pid in pids.items()}
-        ready = ready_services(self._addresses, 0.5)
+        ready = ready_services({**self._addresses, **self._traffic_address}, 0.5)
         services = {
             name: ServiceStatus(name in ready, pids.get(name, 0), memory.get(name, 0), restarts)
             for name, restarts in now["restarts"].items()
@@ -147,7 +148,10 @@ class Lab:
     def unsteady(self) -> list[str]:
         """Return a sentence for each reason why a run should not begin now; none when all is well."""
         missing = self._addresses.keys() - ready_services(self._addresses, 1.0)
-        return [f"the service {service} was not ready before the run" for service in sorted(missing)]
+        reasons = [f"the service {service} was not ready before the run" for service in sorted(missing)]
+        if self._traffic_address:
+            reasons.append("synthetic visitors come to this lab; what is measured wants one without --traffic")
+        return reasons
 
     def wait_ready(self, timeout: float = _READY_TIMEOUT) -> None:
         """Wait until every service is ready, as after one was killed.
@@ -175,7 +179,12 @@ class Lab:
             self.heal()
         self.wait_ready()
         self.heal()
-        post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
+        with self._without_traffic():
+            try:
+                post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
+            except LabError:  # one had just begun to be started again, as when a bad release is withdrawn
+                self.wait_ready()
+                post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
         self._scrapes.clear()
 
     def require(self, faults: Iterable[Fault]) -> None:
@@ -275,8 +284,10 @@ class Lab:
         from cloudcart.lab.invariants import check_invariants
 
         try:
-            with psycopg.connect(self._made["database"], autocommit=True) as connection:
-                return check_invariants(lambda statement: connection.execute(statement).fetchall(), tap.events)
+            with self._without_traffic(), psycopg.connect(self._made["database"], autocommit=True) as connection:
+                return check_invariants(
+                    lambda statement: connection.execute(statement).fetchall(), tap.events, lambda: tap.incomplete
+                )
         except psycopg.Error as error:
             raise LabError(f"the invariants cannot be checked: {error}; 'cloudcart status' shows the lab") from None
 
@@ -317,8 +328,24 @@ class Lab:
 
     @cached_property
     def _addresses(self) -> dict[str, tuple[str, int]]:
-        places = {service: urlsplit(url) for service, url in self.service_urls.items()}
-        return {service: (place.hostname or LOOPBACK, place.port or 80) for service, place in places.items()}
+        return {service: _address(url) for service, url in self.service_urls.items()}
+
+    @property
+    def _traffic_address(self) -> dict[str, tuple[str, int]]:
+        """The traffic generator's, which is never waited for."""
+        return {name: _address(url) for name, url in self.urls.items() if name == "traffic"}
+
+    @contextmanager
+    def _without_traffic(self) -> Iterator[None]:
+        """Hold synthetic visitors back, if there are any: what is to be looked at must not change meanwhile."""
+        traffic = {"service": "traffic", "holder": "quiet", "pause": True}
+        if self._traffic_address:
+            self.control("hold", **traffic, seconds=_LONGEST_QUIET)
+        try:
+            yield
+        finally:
+            if self._traffic_address:
+                self.control("hold", **traffic, seconds=0.0)
 
     def _inject(self, fault: Fault, *, by_hand: bool) -> InjectedFault:
         shown = self.chaos.inject(fault.document())
@@ -328,3 +355,8 @@ class Lab:
 
     def _internal_headers(self) -> dict[str, str]:
         return {"x-service-token": self.service_token()}
+
+
+def _address(url: str) -> tuple[str, int]:
+    place = urlsplit(url)
+    return place.hostname or LOOPBACK, place.port or 80

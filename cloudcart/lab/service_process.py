@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol
@@ -24,16 +24,29 @@ if TYPE_CHECKING:
 
 RESTARTS: Final = "CLOUDCART_RESTARTS"
 """Environment variable of a service: how often it has been started again."""
+DEPLOYMENTS: Final = "CLOUDCART_DEPLOYMENTS"
+"""Environment variable of a service: how often it has been started on purpose, with whatever settings."""
+
+COMMIT: Final = "CLOUDCART_COMMIT"
+"""Environment variable of a service: what its release was made of."""
 
 
 class ServiceProcess(NamedTuple):
-    """What a service process is started with."""
+    """What a service process is started with. ``commit`` says what its release was made of, if that is known."""
 
     service: ServiceName
     settings: Settings
     port: int
     log: Path
     restarts: int = 0
+    deployments: int = 1
+    commit: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the process says about itself in its metrics."""
+        counts = {RESTARTS: str(self.restarts), DEPLOYMENTS: str(self.deployments)}
+        return counts | ({COMMIT: self.commit} if self.commit else {})
 
 
 def import_server() -> None:
@@ -104,16 +117,18 @@ class ForkedProcess:
 
 def fork(spec: ServiceProcess) -> ForkedProcess:
     """Start the service in a forked process. Must be called from a process with one thread."""
-    return ForkedProcess(fork_to(lambda: _serve(spec), spec.log, restarts=spec.restarts))
+    return ForkedProcess(fork_to(lambda: _serve(spec), spec.log, environment=spec.environment))
 
 
-def fork_to(serve: Callable[[], None], log: Path, *, restarts: int = 0, keep: Collection[int] = ()) -> int:
+def fork_to(
+    serve: Callable[[], None], log: Path, *, environment: Mapping[str, str] | None = None, keep: Collection[int] = ()
+) -> int:
     """Run ``serve`` in a forked process that ends with this one, and return its pid.
 
     Args:
         serve: what the process does; its return ends the process.
         log: gets what it prints.
-        restarts: how often it has been started again.
+        environment: variables that it has beyond those of this process.
         keep: descriptors that it needs; all others are closed.
     """
     parent = os.getpid()
@@ -121,7 +136,7 @@ def fork_to(serve: Callable[[], None], log: Path, *, restarts: int = 0, keep: Co
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        _become(serve, _Leaving(parent, log, restarts, frozenset(keep)))
+        _become(serve, _Leaving(parent, log, environment or {}, frozenset(keep)))
     return pid
 
 
@@ -130,7 +145,7 @@ class _Leaving(NamedTuple):
 
     parent: int
     log: Path
-    restarts: int
+    environment: Mapping[str, str]
     keep: frozenset[int]
 
 
@@ -168,7 +183,7 @@ def _leave_parent(leaving: _Leaving) -> None:
         if descriptor > 2 and descriptor not in leaving.keep:
             with suppress(OSError):  # the one that listed the others is closed already
                 os.close(descriptor)
-    os.environ[RESTARTS] = str(leaving.restarts)
+    os.environ.update(leaving.environment)
     gc.enable()
     gc.set_threshold(10_000)  # requests make garbage but hardly a cycle: the default looks for some every 50 requests
 

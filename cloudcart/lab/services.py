@@ -11,16 +11,26 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cloudcart.exceptions import UsageError
 from cloudcart.lab.service_process import Running, ServiceProcess, fork
+
+if TYPE_CHECKING:
+    from cloudcart.settings import Settings
 
 _FIRST_PAUSE: Final = 0.05  # seconds before a service that died is started again; doubled each time ..
 _LONGEST_PAUSE: Final = 5.0
 _LIVED: Final = 10.0  # .. unless it had lived so long
 _NEVER: Final = float("inf")
 _PATIENCE: Final = 3.0  # seconds that a service asked to end may take
+
+
+@dataclass
+class _Release:
+    settings: Settings
+    commit: str
+    until: float
 
 
 @dataclass
@@ -32,6 +42,13 @@ class _Service:
     killed_at: float = _NEVER  # when a process that was asked to end has had its time
     pause: float = _FIRST_PAUSE
     holds: dict[str, float] = field(default_factory=dict)  # until when faults keep it paused or down, by the fault's id
+    releases: dict[str, _Release] = field(default_factory=dict)  # what faults have deployed, the newest last
+
+    @property
+    def released(self) -> ServiceProcess:
+        """What is to run now: the newest release that a fault has deployed, else the good one."""
+        newest = next(reversed(self.releases.values()), None)
+        return self.spec if newest is None else self.spec._replace(settings=newest.settings, commit=newest.commit)
 
 
 class Services:
@@ -46,6 +63,10 @@ class Services:
         self._launch = launch
         self._services = {spec.service: _Service(spec) for spec in specs}
 
+    def add(self, spec: ServiceProcess) -> None:
+        """Have one more, to be started by the next :meth:`start`."""
+        self._services[spec.service] = _Service(spec)
+
     def start(self) -> bool:
         """Do what is due: start services, let paused ones go on, kill those that should have ended.
 
@@ -56,8 +77,10 @@ class Services:
         for name, service in self._services.items():
             for holder in [holder for holder, until in service.holds.items() if until <= now]:
                 self._release(name, holder)
+            for holder in [holder for holder, release in service.releases.items() if release.until <= now]:
+                self._withdraw(service, holder)
             if service.process is None and service.due <= now and not service.holds:
-                service.process, service.started, service.killed_at = self._launch(service.spec), now, _NEVER
+                service.process, service.started, service.killed_at = self._launch(service.released), now, _NEVER
                 started = True
             elif service.process is not None and service.killed_at <= now:
                 service.process.signal(signal.SIGKILL)
@@ -85,6 +108,7 @@ class Services:
         moments = [s.killed_at for s in self._services.values() if s.process is not None]
         moments += [s.due for s in self._services.values() if s.process is None and not s.holds]
         moments += [until for s in self._services.values() for until in s.holds.values()]
+        moments += [release.until for s in self._services.values() for release in s.releases.values()]
         return min((moment for moment in moments if moment != _NEVER), default=None)
 
     def reap(self) -> dict[str, int]:
@@ -131,13 +155,37 @@ class Services:
             UsageError: no such service or setting; nothing happened.
         """
         service = self._service(name)
-        service.spec = service.spec._replace(settings=service.spec.settings.with_overrides(overrides))
-        service.pause = 0.0
+        settings = service.spec.settings.with_overrides(overrides)
+        service.spec = service.spec._replace(settings=settings, deployments=service.spec.deployments + 1)
+        service.releases.clear()
         service.holds.clear()
-        if service.process is not None:
-            service.killed_at = time.monotonic() + _PATIENCE
-        self.signal(name, signal.SIGCONT)
-        self.signal(name, signal.SIGTERM)
+        self._start_anew(service)
+
+    def deploy(self, name: str, holder: str, overrides: Mapping[str, object], *, release: str, seconds: float) -> None:
+        """End a service gently and start it as another release, for so many seconds; then the one before comes back.
+
+        Asking again only moves the end, zero seconds end it now. The deadline is kept here, so a bad release is rolled
+        back when whoever deployed it is gone.
+
+        Args:
+            name: the service.
+            holder: who asks; each has one release.
+            overrides: settings in which the release differs.
+            release: the commit that it names as its own.
+            seconds: for how long.
+
+        Raises:
+            UsageError: no such service or setting; nothing happened.
+        """
+        service = self._service(name)
+        if seconds <= 0:
+            self._withdraw(service, holder)
+        elif holder in service.releases:
+            service.releases[holder].until = time.monotonic() + seconds
+        else:
+            settings = service.released.settings.with_overrides(overrides)
+            service.releases[holder] = _Release(settings, release, time.monotonic() + seconds)
+            self._deploy(service)
 
     def kill(self) -> None:
         """End all at once and for good."""
@@ -153,6 +201,23 @@ class Services:
         service = self._service(name)
         if service.holds.pop(holder, None) is not None and not service.holds:
             self.signal(name, signal.SIGCONT)
+
+    def _withdraw(self, service: _Service, holder: str) -> None:
+        """Take a release back; what runs changes only if it was the newest."""
+        before = service.released
+        if service.releases.pop(holder, None) is not None and service.released != before:
+            self._deploy(service)
+
+    def _deploy(self, service: _Service) -> None:
+        service.spec = service.spec._replace(deployments=service.spec.deployments + 1)
+        self._start_anew(service)
+
+    def _start_anew(self, service: _Service) -> None:
+        service.pause = 0.0
+        if service.process is not None:
+            service.killed_at = time.monotonic() + _PATIENCE
+        self.signal(service.spec.service, signal.SIGCONT)
+        self.signal(service.spec.service, signal.SIGTERM)
 
     def _service(self, name: str) -> _Service:
         found = {str(key): service for key, service in self._services.items()}.get(name)

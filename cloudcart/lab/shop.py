@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloudcart.exceptions import LabError, UsageError
 from cloudcart.lab.directory import LabDirectory
+from cloudcart.lab.kept_data import KeptData
 from cloudcart.lab.process import log_tail
 from cloudcart.lab.progress import Reporter
 from cloudcart.lab.services import Services
@@ -49,10 +50,12 @@ class Shop(ABC):
         self._directory = directory
         self._spec = spec
         self._report = report
+        self._kept = KeptData(Path(spec["data"])) if spec.get("data") else None
         self._ports: dict[str, socket.socket] = {}
         self._prometheus: Prometheus | PrometheusContainer | None = None
         self.services = Services(())
         self._links: Links | None = None
+        self._traffic_port: socket.socket | None = None
 
     def steps(self) -> tuple[Callable[[], None], ...]:
         """Return what is to be done, in order.
@@ -117,6 +120,10 @@ class Shop(ABC):
         else:
             self._services_with(name).hold(name, holder, pause=pause, seconds=seconds)
 
+    def deploy(self, name: str, holder: str, settings: Mapping[str, object], *, release: str, seconds: float) -> None:
+        """Run another release of a service for some time; see :meth:`Services.deploy`."""
+        self._services_with(name).deploy(name, holder, settings, release=release, seconds=seconds)
+
     @property
     def next_due(self) -> float | None:
         """The moment (monotonic) at which a service or a store needs something done, if any."""
@@ -128,6 +135,18 @@ class Shop(ABC):
             self.stores.restart(name)
         else:
             self._services_with(name).restart(name, overrides)
+
+    def start_traffic(self) -> None:
+        """Let synthetic visitors come, if they are wanted: not before the shop is ready, so nobody waits for them."""
+        if self._traffic_port is None:
+            return
+        from cloudcart.lab import wiring
+        from cloudcart.lab.service_process import ServiceProcess
+
+        self._ports["traffic"] = self._traffic_port
+        port, log = self._traffic_port.getsockname()[1], self._directory.log("traffic")
+        self.services.add(ServiceProcess("traffic", wiring.for_traffic(self.settings), port, log))
+        self.services.start()
 
     def stop(self) -> None:
         """End every process, services first."""
@@ -146,12 +165,17 @@ class Shop(ABC):
         """Settle what may be wrong with the request: settings and ports."""
         with self._report.phase("settings and ports"):
             from cloudcart.lab import wiring
-            from cloudcart.settings import SERVICES
+            from cloudcart.settings import SERVICES, TRAFFIC_PORT
 
-            self.settings = wiring.lab_settings(self._spec["overrides"])
+            overrides = self._spec["overrides"]
+            self.settings = wiring.lab_settings(self._kept.settle(overrides) if self._kept else overrides)
+            if self._kept:
+                self._kept.note(self.settings)
             default = self._spec["ports"] == "default"
             for service, port in SERVICES.items():
                 self._ports[service] = self._hold_port(port if default else 0)
+            if self._spec.get("traffic"):
+                self._traffic_port = self._hold_port(TRAFFIC_PORT if default else 0)
 
     def _import(self) -> None:
         with self._report.phase("imports"):
@@ -228,7 +252,7 @@ class EmbeddedShop(Shop):
     def __init__(self, directory: LabDirectory, spec: Mapping[str, Any], report: Reporter) -> None:
         super().__init__(directory, spec, report)
         paths = {store: Path(path) for store, path in spec.get("programs", {}).items()}
-        self.stores = EmbeddedStores(directory, **paths)
+        self.stores = EmbeddedStores(directory, **paths, kept=self._kept.postgres if self._kept else None)
 
     def start_prometheus(self) -> None:
         """Start Prometheus where there is one; a comfort, so nothing is said when it does not start."""

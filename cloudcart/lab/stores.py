@@ -173,7 +173,7 @@ class Stores:
         self._down.discard(name)
 
     def stop(self) -> None:
-        """End all at once; their data are lost."""
+        """End all at once; what is not to be kept is lost."""
         for store in reversed(list(self._by_name.values())):
             store.stop()
 
@@ -201,11 +201,19 @@ class EmbeddedStores(Stores):
         directory: the lab's.
         postgres: the installation of PostgreSQL; the wheel's if not given.
         valkey: the Valkey server; the wheel's if not given.
+        kept: a directory in which PostgreSQL's data outlive the lab; they are worth nothing if not given.
     """
 
-    def __init__(self, directory: LabDirectory, *, postgres: Path | None = None, valkey: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: LabDirectory,
+        *,
+        postgres: Path | None = None,
+        valkey: Path | None = None,
+        kept: Path | None = None,
+    ) -> None:
         path = directory.path
-        self.postgres = Postgres(path / "postgres", log=directory.log("postgres"), installation=postgres)
+        self.postgres = Postgres(path / "postgres", log=directory.log("postgres"), installation=postgres, kept=kept)
         self.valkey = Valkey(path / "valkey", log=directory.log("valkey"), server=valkey)
         self.broker = _broker(directory)
         super().__init__({"postgres": self.postgres, "valkey": self.valkey, "broker": self.broker})

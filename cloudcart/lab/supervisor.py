@@ -107,6 +107,7 @@ class Supervisor:
                 self._turn(_READY_POLL)
                 self._look_for_ended()
         self._ready = True
+        self._shop.start_traffic()
         with suppress(OSError, LabError):
             self._shop.start_prometheus()
         self._write_record()
@@ -160,12 +161,17 @@ class Supervisor:
             case {"command": "hold", "service": str(name), "holder": str(holder), "pause": bool(pause)}:
                 self._shop.hold(name, holder, pause=pause, seconds=float(question["seconds"]))
                 return {}
+            case {"command": "deploy", "service": str(name), "holder": str(holder), "release": str(release)}:
+                settings, seconds = question.get("settings", {}), float(question["seconds"])
+                self._shop.deploy(name, holder, settings, release=release, seconds=seconds)
+                return {}
             case {"command": str(command), "service": str(name)} if command in _SERVICE_SIGNALS:
                 pid = self._shop.pids.get(name)
                 self._shop.signal(name, _SERVICE_SIGNALS[command])
                 return {"pid": pid}
         raise UsageError(
-            f"a lab does not know the command {question}; it knows status, stop, restart, kill, pause, resume, hold"
+            f"a lab does not know the command {question}; "
+            "it knows status, stop, restart, kill, pause, resume, hold, deploy"
         )
 
     def _pids(self) -> dict[str, int]:

@@ -72,6 +72,13 @@ def for_service(
     return own.for_service(service)
 
 
+def for_traffic(settings: Settings) -> Settings:
+    """Return what the traffic generator gets: an outsider that knows the gateway and no store, and takes no faults."""
+    elsewhere = {f"urls.{name}": "" for name, _ in settings.urls if name != "gateway"}
+    stores = {"stores.redis": "", "stores.kafka": ""}
+    return settings.with_overrides({**elsewhere, **stores, "auth.service_secret": None}).for_service("traffic")
+
+
 def dump_settings(settings: Settings) -> dict[str, Any]:
     """Return ``settings`` as JSON values, secrets included: for a file that only this user can read."""
     text = json.dumps(settings.model_dump(), default=_plain)

@@ -39,6 +39,10 @@ class GeneratorProcess:
                 start_new_session=True,  # Ctrl-C reaches us alone, and all of it can be killed at once
             )
 
+    def fileno(self) -> int:
+        """The descriptor on which its news arrive, for waiting on several at once."""
+        return self._line.fileno()
+
     @property
     def pid(self) -> int:
         """Its process id, which is also its process group."""

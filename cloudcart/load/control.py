@@ -32,13 +32,30 @@ class Control:
 
     def __init__(self, *, at_end: Callable[[], None], seconds: float, drain: float, descriptor: int = 0) -> None:
         self.stop_asked = Event()
+        self.start_at = 0.0
+        self._may_start = Event()
         self.drain = drain
         self._at_end = at_end
+        self._stop = False
         self._limit = time.monotonic() + seconds
         self._descriptor = descriptor
         self._wake = gevent.get_hub().loop.async_()
-        self._wake.start(self.stop_asked.set)
+        self._wake.start(self._heard)
         monkey.get_original("_thread", "start_new_thread")(self._listen, ())
+
+    def wait_for_start(self) -> float:
+        """Say that all is ready; return the moment (unix seconds) at which every worker is to begin."""
+        self.tell(ready=True)
+        self._may_start.wait()
+        return self.start_at
+
+    def _heard(self) -> None:
+        """Take note, in the event loop, of what the thread has read."""
+        if self.start_at:
+            self._may_start.set()
+        if self._stop:
+            self._may_start.set()
+            self.stop_asked.set()
 
     def tell(self, **news: Any) -> None:
         """Send one object to the parent; if it is gone, this process is about to end anyway."""
@@ -59,7 +76,10 @@ class Control:
                 self._end(_PARENT_GONE)
             *lines, text = (text + heard).split(b"\n")
             for line in lines:
-                self.drain = json.loads(line)["stop"]
+                order = json.loads(line)
+                self.start_at = order.get("start", self.start_at)
+                self._stop = self._stop or "stop" in order
+                self.drain = order.get("stop", self.drain)
                 self._wake.send()
         self._end(_TIME_OVER)
 

@@ -8,6 +8,7 @@ patches the process.
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ import gevent
 from gevent.pool import Pool
 from locust.env import Environment
 
-from cloudcart.exceptions import CloudCartError, UsageError
+from cloudcart.exceptions import CloudCartError, LoadError, UsageError
 from cloudcart.load.control import Control
 from cloudcart.load.journey import UNANSWERED, Account, Journey, Supplies
 from cloudcart.load.journey_file import load_journey, where_and_what
@@ -36,6 +37,8 @@ FLUSH_INTERVAL: Final = 0.05
 """Seconds between two writes of rows: at most so much is lost when this process is killed."""
 
 _GRACE: Final = 30.0  # seconds of start and end beyond which a generator that hangs ends itself
+_WEB_DEADLINE: Final = 10.0
+_LOOK: Final = 0.01
 _SELF_REGISTERED: Final = 20  # accounts where none were prepared: hashing a password costs the shop 50 ms
 
 
@@ -46,7 +49,9 @@ def main(arguments: list[str]) -> int:
     rows = RowWriter(Path(spec["rows"]))
     control = Control(at_end=rows.flush, seconds=profile.duration + DRAIN + _GRACE, drain=DRAIN)
     try:
-        generator = Generator(profile, spec["host"], Path(spec["journey"]), rows)
+        generator = Generator(profile, spec["host"], Path(spec["journey"]), rows, spec["part"])
+        if spec["web"] is not None:
+            control.tell(web=generator.show_on_the_web(spec["web"]))
         generator.prepare(*_read_accounts(Path(spec["accounts"])))
     except CloudCartError as error:
         control.tell(error=str(error), usage=isinstance(error, UsageError))
@@ -56,14 +61,19 @@ def main(arguments: list[str]) -> int:
 
 
 class Generator:
-    """One run: a journey, a model of arrivals, and their books.
+    """One run, or one worker's part of it: a journey, a model of arrivals, and their books.
 
     Raises:
         UsageError: the journey cannot be used; the sentence names file and line.
     """
 
-    def __init__(self, profile: LoadProfile, host: str, file: Path, rows: RowWriter) -> None:
-        supplies = Supplies(seed=profile.seed, timeout=profile.timeout)
+    def __init__(self, profile: LoadProfile, host: str, file: Path, rows: RowWriter, part: int = 0) -> None:
+        supplies = Supplies(
+            seed=profile.seed,
+            timeout=profile.timeout,
+            numbers=itertools.count(1 + part, profile.workers),
+            spare=itertools.count(part, profile.workers),
+        )
         self._profile, self._file, self._rows, self._supplies = profile, file, rows, supplies
         self._tally = Tally(rows, supplies.clock)
         supplies.record, supplies.refused = self._record, self._tally.refused
@@ -72,7 +82,7 @@ class Generator:
         self._environment = Environment(user_classes=[self._journey], host=host)
         self._environment.events.user_error.add_listener(self._broke_off)
         kind = ClosedModel if profile.model == "closed" else OpenModel
-        self._model: ClosedModel | OpenModel = kind(profile, self._journey, self._environment, self._tally)
+        self._model: ClosedModel | OpenModel = kind(profile, self._journey, self._environment, self._tally, part)
 
     def prepare(self, accounts: list[Account], admin_token: str) -> None:
         """Have accounts before the clock starts: those given, or a few registered through the API.
@@ -90,13 +100,29 @@ class Generator:
             accounts = Pool(4).map(Journey.register, [self._journey(self._environment) for _ in range(count)])
         self._supplies.accounts = accounts
 
+    def show_on_the_web(self, port: int) -> str:
+        """Serve Locust's own page on this machine; port 0 takes a free one. Returns its URL.
+
+        It shows what Locust counts. Its buttons start and stop users of Locust's own loop, not the open model.
+        """
+        self._environment.runner or self._environment.create_local_runner()
+        page = self._environment.create_web_ui(host="127.0.0.1", port=port)
+        with gevent.Timeout(
+            _WEB_DEADLINE, LoadError(f"Locust's page could not be served on port {port}; is it taken?")
+        ):
+            while page.server is None or not page.server.started:
+                gevent.sleep(_LOOK)
+        return f"http://127.0.0.1:{page.server.server_port}"
+
     def run(self, control: Control) -> None:
         """Give load, let it end, tell the parent how it was."""
         _raise_file_limit()
         gc.collect()
         gc.freeze()  # what is there by now stays; collections need not look at it again
         flusher = gevent.spawn(self._flush_forever)
-        started = self._tally.start()
+        begin = control.wait_for_start() if self._profile.workers > 1 else 0.0
+        control.stop_asked.wait(max(0.0, begin - self._supplies.clock()))
+        started = self._tally.start(begin)
         gevent.spawn_later(self._profile.warmup, self._tally.measure)
         control.tell(started=started)
         self._model.run(started, control.stop_asked)

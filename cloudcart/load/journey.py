@@ -137,7 +137,7 @@ class Journey(FastHttpUser):  # type: ignore[misc]  # Locust has no types
             name: the route's template, ``/api/products/{id}``; a row's name is method and template.
             json: body, sent as JSON.
             headers: further headers.
-            refusals: statuses from 400 to 499 that this step expects and the journey handles.
+            refusals: statuses from 400 on that this step expects and the journey handles.
         """
         self._step += 1
         key = f"{self.journey_name}/{self.arrival}/{self._step}"
@@ -182,8 +182,7 @@ class Journey(FastHttpUser):  # type: ignore[misc]  # Locust has no types
         """Take a prepared account, or, under plain Locust, get one through the API."""
         accounts = self.supplies.accounts
         if self.needs_admin:
-            token = self.supplies.admin_token or self._log_in_as_admin()
-            self.account = Account(0, "admin", token)
+            self.account = Account(0, "admin", self.admin_token())
         elif self.needs_account:
             self.account = accounts[next(self.supplies.spare) % len(accounts)] if accounts else self.register()
 
@@ -215,7 +214,14 @@ class Journey(FastHttpUser):  # type: ignore[misc]  # Locust has no types
         made = answer.json()
         return Account(made["user"]["id"], name, made["token"])
 
-    def _log_in_as_admin(self) -> str:
+    def admin_token(self) -> str:
+        """Return the token of an administrator, for a step that a shopper may not take.
+
+        Raises:
+            LoadError: none was handed in, and the password in the environment is not the admin's.
+        """
+        if self.supplies.admin_token:
+            return self.supplies.admin_token
         password = os.environ.get(ADMIN_PASSWORD, "")
         credentials = {"username": "admin", "password": password}
         answer, error = self._send("POST", "/api/auth/login", "/api/auth/login", credentials, {})

@@ -5,6 +5,8 @@ Both run a journey's visits until told to stop and then let those under way end.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -33,17 +35,22 @@ class OpenModel:
     when it was due all the same.
     """
 
-    def __init__(self, profile: LoadProfile, journey: type[Journey], environment: Any, tally: Tally) -> None:
+    def __init__(
+        self, profile: LoadProfile, journey: type[Journey], environment: Any, tally: Tally, part: int = 0
+    ) -> None:
         self._profile, self._journey, self._environment, self._tally = profile, journey, environment, tally
+        self._part = part
         self._clock = journey.supplies.clock
         self._idle: list[Journey] = []
         self._waiting: deque[tuple[int, float]] = deque()
         self._visits = Group()
+        self._bound = math.ceil(profile.visitors_bound / profile.workers)
         self.visitors = 0
 
     def run(self, started: float, stop_asked: Event) -> None:
         """Send visitors from ``started`` (unix seconds) until the profile is done or a stop is asked for."""
-        for number, offset in enumerate(arrival_times(self._profile), 1):
+        arrivals = enumerate(arrival_times(self._profile), 1)
+        for number, offset in itertools.islice(arrivals, self._part, None, self._profile.workers):
             due = started + offset
             while (left := due - self._clock()) > 0:
                 stop_asked.wait(left)
@@ -68,7 +75,7 @@ class OpenModel:
     def _arrive(self, number: int, due: float) -> None:
         if self._idle:
             self._visits.spawn(self._serve, self._idle.pop(), number, due)
-        elif self.visitors < self._profile.visitors_bound:
+        elif self.visitors < self._bound:
             self.visitors += 1
             self._visits.spawn(self._welcome, number, due)
         else:
@@ -105,16 +112,18 @@ class OpenModel:
 class ClosedModel:
     """Locust's own loop: so many users, each begins its next visit when the last has ended."""
 
-    def __init__(self, profile: LoadProfile, journey: type[Journey], environment: Any, tally: Tally) -> None:
+    def __init__(
+        self, profile: LoadProfile, journey: type[Journey], environment: Any, tally: Tally, part: int = 0
+    ) -> None:
         del tally  # it has nothing to say: no visit is ever late where none is due
         journey.wait_time = constant_pacing(profile.pacing)
         self._profile, self._environment = profile, environment
-        self._runner = environment.create_local_runner()
-        self.visitors: int = profile.users or 0
+        self._runner = environment.runner or environment.create_local_runner()
+        self.visitors: int = len(range(part, profile.users or 0, profile.workers))
 
     def run(self, started: float, stop_asked: Event) -> None:
         """Keep users visiting until the profile is done or a stop is asked for."""
-        self._runner.start(self.visitors, self._profile.spawn_rate)
+        self._runner.start(self.visitors, self._profile.spawn_rate / self._profile.workers)
         clock: Callable[[], float] = self._runner.user_classes[0].supplies.clock
         stop_asked.wait(max(0.0, started + self._profile.duration - clock()))
 

@@ -59,6 +59,7 @@ class LoadProfile(BaseModel):
     warmup: Duration = Field(0.0, description="cut off from what is measured")
     arrivals: Literal["constant", "poisson"] = Field("constant", description="evenly spaced, or each independent")
     timeout: Duration = Field(10.0, gt=0, le=600, description="how long a visitor waits for one answer")
+    workers: int = Field(1, ge=1, le=64, description="generator processes that share the load")
     max_visitors: int = Field(0, ge=0, le=100_000, description="open model: visitors at a time at most; 0: enough")
     seed: int = Field(0, ge=0, description="chooses products, quantities and the moments of Poisson arrivals")
 
@@ -102,7 +103,7 @@ class LoadProfile(BaseModel):
     @property
     def label(self) -> str:
         """For people: ``checkout, 40 arrivals/s for 20s``."""
-        journey = Path(self.journey).stem
+        journey = Path(self.journey).stem + (f" by {self.workers} workers" if self.workers > 1 else "")
         if self.users is not None:
             how = f"{self.users} users"
         elif self.stages:
@@ -145,6 +146,8 @@ def _check_sense(profile: LoadProfile) -> None:
             f"load profile: a warm-up of {format_duration(profile.warmup)} leaves nothing to measure of "
             f"{format_duration(profile.duration)}; make it shorter"
         )
+    if profile.users is not None and profile.users < profile.workers:
+        raise UsageError(f"load profile: {profile.users} users cannot be shared by {profile.workers} workers")
     visits = sum(stage.duration * stage.rate for stage in profile.course)
     if profile.course and not 1 <= visits <= MAX_ARRIVALS:
         raise UsageError(f"load profile: {visits:g} arrivals in all; make it 1 to {MAX_ARRIVALS:,}")

@@ -6,7 +6,8 @@ come from the generator, the sentences go to the verdict (``LoadRun.saturated``,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -47,6 +48,29 @@ class GeneratorReport:
     lateness_p50: float | None = None
     lateness_p99: float | None = None
     lateness_max: float | None = None
+
+    @classmethod
+    def merged(cls, reports: Sequence[GeneratorReport]) -> GeneratorReport:
+        """Return the account of several workers as one: counts added up, of how well they kept up the worst."""
+        if len(reports) == 1:
+            return reports[0]
+        late = [report for report in reports if report.lateness_p99 is not None]
+        unexpected: Counter[str] = Counter()
+        for report in reports:
+            unexpected.update(report.unexpected)
+        counted = ("arrivals", "requests", "unanswered", "waited", "visitors", "failed_visits")
+        worst = max(late, key=lambda report: report.lateness_p99 or 0.0, default=reports[0])
+        return cls(
+            started=min(report.started for report in reports),
+            ended=max(report.ended for report in reports),
+            failure=next((report.failure for report in reports if report.failure), ""),
+            unexpected=dict(unexpected),
+            cpu_share=max(report.cpu_share for report in reports),
+            lateness_p50=worst.lateness_p50,
+            lateness_p99=worst.lateness_p99,
+            lateness_max=max((report.lateness_max or 0.0 for report in late), default=None),
+            **{name: sum(getattr(report, name) for report in reports) for name in counted},
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""

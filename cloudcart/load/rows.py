@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_type_hints
 
@@ -90,32 +90,37 @@ class RowWriter:
 
 
 class RowReader:
-    """Reads rows while they are written: each call takes in what is new, whole lines only."""
+    """Reads rows while they are written, by one generator or several: each call takes in what is new, whole lines
+    only.
+    """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = 0
+    def __init__(self, *paths: Path) -> None:
+        self._positions = dict.fromkeys(paths, 0)
         self.columns: Columns = {name: [] for name in Row._fields}
 
     def update(self) -> Columns:
         """Take in the rows written since the last call; return all of them (the same lists, grown)."""
-        if not self._path.exists():
-            return self.columns
-        with self._path.open("rb") as file:
-            file.seek(self._position)
-            fresh = file.read()
-        fresh = fresh[: fresh.rfind(b"\n") + 1]
-        lines = fresh.decode().split("\n")[0 if self._position else 1 : -1]
-        self._position += len(fresh)
+        lines = [line for path in self._positions for line in self._fresh(path)]
         if lines:
             cells = zip(*(line.split("\t") for line in lines), strict=True)
             for (name, column), values in zip(self.columns.items(), cells, strict=True):
                 column.extend(map(_TYPES[name], values))
         return self.columns
 
+    def _fresh(self, path: Path) -> list[str]:
+        if not path.exists():
+            return []
+        position = self._positions[path]
+        with path.open("rb") as file:
+            file.seek(position)
+            fresh = file.read()
+        fresh = fresh[: fresh.rfind(b"\n") + 1]
+        self._positions[path] += len(fresh)
+        return fresh.decode().split("\n")[0 if position else 1 : -1]
 
-def write_parquet(live: Path, final: Path, metadata: Mapping[str, Any]) -> None:
-    """Turn the live file into Parquet, whole or not at all.
+
+def write_parquet(live: Sequence[Path], final: Path, metadata: Mapping[str, Any]) -> None:
+    """Turn the live files of all workers into one of Parquet, whole or not at all.
 
     Times are float64 unix seconds; the columns are those of :class:`Row`.
 
@@ -129,15 +134,22 @@ def write_parquet(live: Path, final: Path, metadata: Mapping[str, Any]) -> None:
         raise MissingExtraError("pyarrow", "load") from None
     arrow = {float: pyarrow.float64(), int: pyarrow.int64(), str: pyarrow.string()}
     types = {name: arrow[kind] for name, kind in _TYPES.items()}
-    whole_lines = live.read_bytes()
-    whole_lines = whole_lines[: whole_lines.rfind(b"\n") + 1]
-    table = csv.read_csv(
-        pyarrow.BufferReader(whole_lines),
-        read_options=csv.ReadOptions(use_threads=False),
-        parse_options=csv.ParseOptions(delimiter="\t", quote_char=False),
-        convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False),
-    )
-    table = table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+    tables = [
+        csv.read_csv(
+            pyarrow.BufferReader(_whole_lines(path)),
+            read_options=csv.ReadOptions(use_threads=False),
+            parse_options=csv.ParseOptions(delimiter="\t", quote_char=False),
+            convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+        )
+        for path in live
+    ]
+    table = pyarrow.concat_tables(tables).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     unfinished = final.with_name(final.name + ".new")
     parquet.write_table(table, unfinished)
     unfinished.replace(final)
+
+
+def _whole_lines(path: Path) -> bytes:
+    """Return what was written up to its last whole line; the heading alone of a worker that wrote nothing."""
+    text = path.read_bytes() if path.exists() else b""
+    return text[: text.rfind(b"\n") + 1] or ("\t".join(Row._fields) + "\n").encode()

@@ -7,8 +7,10 @@ process with a server thread then hangs). Called by the experiment, the pytest f
 from __future__ import annotations
 
 import importlib.util
+import select
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,14 +20,15 @@ from cloudcart.load.child import GeneratorProcess
 from cloudcart.load.lookup import find_journey
 from cloudcart.load.profile import LoadProfile
 from cloudcart.load.report import GeneratorReport
-from cloudcart.load.rows import FINAL_FILE, LIVE_FILE, Columns, RowReader, write_parquet
-from cloudcart.load.specification import PreparedUser, check_host, specification
+from cloudcart.load.rows import FINAL_FILE, Columns, RowReader, write_parquet
+from cloudcart.load.specification import PreparedUser, check_host, live_file, specification, suffix
 from cloudcart.units import parse_duration
 
 LOG_FILE: Final = "generator.log"
 _START_DEADLINE: Final = 60.0
 _DRAIN: Final = 5.0  # as in ``generator``, which must not be imported here
 _PATIENCE: Final = 5.0  # beyond the drain, before a generator that should have ended is killed
+_AHEAD: Final = 0.1  # seconds from the order to begin until several workers do
 _LOOK: Final = 0.05  # seconds between two looks at the rows
 
 
@@ -39,6 +42,7 @@ def start_load(
     seed: int | None = None,
     progress: Callable[[str], None] = lambda _text: None,
     allow_remote: bool = False,
+    web: int | None = None,
 ) -> LoadRun:
     """Start load in a process of its own; return when its clock has started.
 
@@ -51,6 +55,7 @@ def start_load(
         seed: instead of the profile's.
         progress: told what is going on.
         allow_remote: give load to a host other than this one. Say so only for a lab that is yours.
+        web: serve Locust's own page on this port of this machine, 0 for a free one; ``LoadRun.web`` is its URL.
 
     Raises:
         UsageError: no such journey, or one that cannot be imported; a host that is not this machine.
@@ -61,24 +66,38 @@ def start_load(
     for module in ("locust", "pyarrow"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, "load")
+    if web is not None and profile.workers > 1:
+        raise UsageError("Locust's page shows one process; leave out web, or workers")
     if seed is not None:
         profile = profile.model_copy(update={"seed": seed})
     journey = find_journey(profile.journey)
     progress(f"load: {profile.label}")
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
-    (folder / LIVE_FILE).unlink(missing_ok=True)
-    with specification(
-        profile, host=host.rstrip("/"), journey=journey, folder=folder, users=users, admin_token=admin_token
-    ) as written:
-        process = GeneratorProcess(written, folder / LOG_FILE)
-        run = LoadRun(profile, folder, process)
+    with ExitStack() as written:
+        processes = []
         try:
+            for part in range(profile.workers):
+                live_file(folder, part).unlink(missing_ok=True)
+                what = specification(
+                    profile,
+                    host=host.rstrip("/"),
+                    journey=journey,
+                    folder=folder,
+                    users=users,
+                    admin_token=admin_token,
+                    web=web,
+                    part=part,
+                )
+                log = folder / f"{LOG_FILE.removesuffix('.log')}{suffix(part)}.log"
+                processes.append(GeneratorProcess(written.enter_context(what), log))
+            run = LoadRun(profile, folder, processes)
             import pyarrow  # noqa: F401  # needed at the end; imported while there is nothing to do but wait
 
             run.wait_for_start()
         except BaseException:
-            run.close()
+            for process in processes:
+                process.kill()
             raise
     return run
 
@@ -90,16 +109,25 @@ class LoadRun:
     files, ``report`` is the generator's account of itself once it has ended.
     """
 
-    def __init__(self, profile: LoadProfile, folder: Path, process: GeneratorProcess) -> None:
-        self.profile, self.folder, self.pid = profile, folder, process.pid
+    def __init__(self, profile: LoadProfile, folder: Path, processes: Sequence[GeneratorProcess]) -> None:
+        self.profile, self.folder = profile, folder
+        self.pids = tuple(process.pid for process in processes)
         self.started = 0.0
+        self.web = ""
         self.report: GeneratorReport | None = None
         self.requests = folder / FINAL_FILE
-        self._process = process
-        self._live = folder / LIVE_FILE
-        self._reader = RowReader(self._live)
+        self._processes = tuple(processes)
+        self._live = [live_file(folder, part) for part in range(len(processes))]
+        self._reader = RowReader(*self._live)
+        self._reports: dict[GeneratorProcess, GeneratorReport] = {}
+        self._ready: set[GeneratorProcess] = set()
         self._closed = False
         self._early_end = ""
+
+    @property
+    def pid(self) -> int:
+        """The generator's process id; the first one's of several."""
+        return self.pids[0]
 
     # While it runs
 
@@ -163,20 +191,23 @@ class LoadRun:
             return self.requests
         seconds = parse_duration(drain)
         if self.running:
-            self._process.tell(stop=seconds)
+            for process in self._processes:
+                process.tell(stop=seconds)
         self._listen_until(time.monotonic() + seconds + _PATIENCE, lambda: False)
         if not self._over:
             self._early_end = f"the load generator did not end within {seconds + _PATIENCE:g}s and was killed"
         self.close()
         self.rows()
         write_parquet(self._live, self.requests, {"profile": self.profile.model_dump(mode="json"), **self.summary()})
-        self._live.unlink()
+        for path in self._live:
+            path.unlink(missing_ok=True)
         return self.requests
 
     def close(self) -> None:
         """End the generator at once, if it still runs; its rows so far stay in ``requests.tsv``. Idempotent."""
         self._closed = True
-        self._process.kill()
+        for process in self._processes:
+            process.kill()
 
     def __enter__(self) -> Self:
         return self
@@ -224,15 +255,30 @@ class LoadRun:
     def _listen(self, seconds: float) -> None:
         if self._over:
             return
-        news = self._process.listen(seconds)
-        if news is None:
-            self._early_end = self._process.last_words()
-        for item in news or ():
-            self._take(item)
+        talking = [process for process in self._processes if process not in self._reports]
+        for process in select.select(talking, [], [], max(0.0, seconds))[0]:
+            news = process.listen(0.0)
+            if news is None and process not in self._reports:
+                self._early_end = self._early_end or process.last_words()
+            for item in news or ():
+                self._take(process, item)
 
-    def _take(self, news: dict[str, Any]) -> None:
+    def _take(self, process: GeneratorProcess, news: dict[str, Any]) -> None:
         if "error" in news:
             raise (UsageError if news["usage"] else LoadError)(news["error"])
+        self.web = news.get("web", self.web)
         self.started = news.get("started", self.started)
+        if "ready" in news:
+            self._ready.add(process)
+            if len(self._ready) == len(self._processes):
+                self._begin()
         if "report" in news:
-            self.report = GeneratorReport(**news["report"])
+            self._reports[process] = GeneratorReport(**news["report"])
+            if len(self._reports) == len(self._processes):
+                self.report = GeneratorReport.merged(list(self._reports.values()))
+
+    def _begin(self) -> None:
+        """Let all workers begin at the same moment, far enough ahead for the order to reach them."""
+        begin = time.time() + _AHEAD
+        for process in self._processes:
+            process.tell(start=begin)

@@ -37,20 +37,39 @@ class PreparedUser(Protocol):
 
 @contextlib.contextmanager
 def specification(
-    profile: LoadProfile, *, host: str, journey: Path, folder: Path, users: Sequence[PreparedUser], admin_token: str
+    profile: LoadProfile,
+    *,
+    host: str,
+    journey: Path,
+    folder: Path,
+    users: Sequence[PreparedUser],
+    admin_token: str,
+    web: int | None = None,
+    part: int = 0,
 ) -> Iterator[Path]:
-    """Write down what the generator is to do; remove it again on leaving. Tokens are for our own eyes only."""
-    accounts, written = folder / "accounts.json", folder / "generator.json"
+    """Write down what one generator is to do; remove it again on leaving. Tokens are for our own eyes only."""
+    accounts, written = folder / f"accounts{suffix(part)}.json", folder / f"generator{suffix(part)}.json"
     secrets = {"users": [(user.user_id, user.username, user.token) for user in users], "admin": admin_token}
     with open(accounts, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         json.dump(secrets, file)
-    places = {"journey": str(journey), "rows": str(folder / LIVE_FILE), "accounts": str(accounts)}
-    written.write_text(json.dumps({"profile": profile.model_dump(mode="json"), "host": host, **places}))
+    places = {"journey": str(journey), "rows": str(live_file(folder, part)), "accounts": str(accounts)}
+    what = {"profile": profile.model_dump(mode="json"), "host": host, "part": part, "web": web}
+    written.write_text(json.dumps({**what, **places}))
     try:
         yield written
     finally:
         accounts.unlink(missing_ok=True)
         written.unlink()
+
+
+def suffix(part: int) -> str:
+    """Return what the names of a worker's files end in; nothing for the first."""
+    return f"-{part + 1}" if part else ""
+
+
+def live_file(folder: Path, part: int) -> Path:
+    """Return where a worker writes its rows while it runs."""
+    return folder / f"{LIVE_FILE.removesuffix('.tsv')}{suffix(part)}.tsv"
 
 
 def check_host(host: str, *, allow_remote: bool) -> None:

@@ -31,9 +31,9 @@ class Tally:
         self._lateness: list[float] = []
         self._measured_from = self._busy_before = self._cpu_share = 0.0
 
-    def start(self) -> float:
-        """Start the clock; return the moment (unix seconds)."""
-        self._started = self._clock()
+    def start(self, moment: float = 0.0) -> float:
+        """Start the clock now, or as of ``moment``; return the moment (unix seconds)."""
+        self._started = moment or self._clock()
         self.measure()
         return self._started
 

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloudcart.exceptions import CloudCartError, UnsupportedError
-from cloudcart.pytest_plugin import plugin
+from cloudcart.pytest_plugin import coverage, plugin
+from cloudcart.pytest_plugin.cases import report_cases
+from cloudcart.pytest_plugin.options import flag, number, report_dir, setting, shop_settings, whole
+from cloudcart.pytest_plugin.session_lab import SessionLab
+from cloudcart.pytest_plugin.turn import Turn
 
 if TYPE_CHECKING:
     import httpx
@@ -24,57 +28,17 @@ if TYPE_CHECKING:
     from cloudcart.experiment import Experiment, Run
     from cloudcart.lab import Lab
     from cloudcart.lab.event_tap import EventTap
+    from cloudcart.lab.invariants import Invariants
     from cloudcart.load import LoadRun
     from cloudcart.signals import Signals
 
     LoadFactory = Callable[..., Any]
 
 
-class SessionLab:
-    """The one lab of a pytest session; started again when a test needs other settings."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._lab: Lab | None = None
-        self._settings: dict[str, str] | None = None
-
-    def with_settings(self, settings: dict[str, str]) -> Lab:
-        """Return a running lab with just these settings."""
-        if self._lab is None or settings != self._settings:
-            self.close()
-            self._lab, self._settings = self._begin(settings), settings
-        return self._lab
-
-    def _begin(self, settings: dict[str, str]) -> Lab:
-        from cloudcart import lab
-
-        if name := plugin.setting(self._config, "reuse"):
-            return lab.attach(name)
-        if url := plugin.setting(self._config, "url"):
-            return lab.start("external", overrides={**settings, "urls.gateway": url})
-        keep = plugin.flag(self._config, "keep")
-        return lab.start(plugin.setting(self._config, "backend"), overrides=settings, detach=keep)
-
-    def close(self) -> None:
-        """End the lab, unless it was somebody else's or is to be kept."""
-        if self._lab is None:
-            return
-        if plugin.flag(self._config, "keep"):
-            line = f"lab kept: {self._lab.name} (end it with: cloudcart down --name {self._lab.name})"
-            self._config.stash.setdefault(plugin.RUNS, []).append(line)
-        elif not plugin.setting(self._config, "reuse"):
-            self._lab.close()
-        self._lab = None
-
-
 @pytest.fixture(scope="session")
-def cloudcart_session(request: pytest.FixtureRequest) -> Iterator[SessionLab]:
-    """The session's lab, not started before it is needed, ended with the session."""
-    session = SessionLab(request.config)
-    try:
-        yield session
-    finally:
-        session.close()
+def cloudcart_backend(request: pytest.FixtureRequest) -> str:
+    """Where the shop runs: ``--cloudcart-backend``; override this fixture to choose for a whole suite."""
+    return "external" if setting(request.config, "url") else setting(request.config, "backend")
 
 
 @pytest.fixture(scope="session")
@@ -83,31 +47,91 @@ def cloudcart_settings() -> dict[str, str]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def cloudcart_seed(request: pytest.FixtureRequest) -> int:
+    """What chooses the requests that faults hit: ``--cloudcart-seed``; may be overridden."""
+    return whole(request.config, "seed")
+
+
+@pytest.fixture(scope="session")
+def cloudcart_time_scale(request: pytest.FixtureRequest) -> float:
+    """How many times faster SLO periods and burn-rate windows run: ``--cloudcart-time-scale``; may be overridden."""
+    return number(request.config, "time_scale", least=0.001)
+
+
+@pytest.fixture(scope="session")
+def cloudcart_report_dir(request: pytest.FixtureRequest) -> Path:
+    """Where run folders are made: ``--cloudcart-report-dir``; may be overridden."""
+    return report_dir(request.config)
+
+
+@pytest.fixture(scope="session")
+def cloudcart_turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Turn:
+    """The right to give load: under pytest-xdist, one worker at a time."""
+    among_others = hasattr(request.config, "workerinput")
+    return Turn(tmp_path_factory.getbasetemp().parent / "cloudcart-turn" if among_others else None)
+
+
+@pytest.fixture(scope="session")
+def cloudcart_session(
+    request: pytest.FixtureRequest, cloudcart_backend: str, cloudcart_turn: Turn
+) -> Iterator[SessionLab]:
+    """The session's lab, not started before it is needed, ended with the session."""
+    session = SessionLab(request.config, cloudcart_backend, cloudcart_turn)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
 @pytest.fixture
-def cloudcart_experiment(request: pytest.FixtureRequest, cloudcart_settings: dict[str, str]) -> Experiment:
+def cloudcart_repetition(request: pytest.FixtureRequest) -> int:
+    """Which repetition of its scenario a test is, from 0; see ``--cloudcart-repeat``."""
+    return int(getattr(request, "param", 0))
+
+
+@pytest.fixture
+def cloudcart_experiment(
+    request: pytest.FixtureRequest,
+    cloudcart_settings: dict[str, str],
+    cloudcart_seed: int,
+    cloudcart_time_scale: float,
+    cloudcart_repetition: int,
+) -> Experiment:
     """The experiment that the test's markers describe."""
     from cloudcart.experiment.scenario import experiment_from_markers, first_sentence
 
     with _clear_errors():
-        return experiment_from_markers(
-            request.node.name.removeprefix("test_"),
+        experiment = experiment_from_markers(
+            getattr(request.node, "originalname", request.node.name).removeprefix("test_"),
             first_sentence(inspect.getdoc(request.function) or ""),
             [mark for mark in reversed(list(request.node.iter_markers())) if mark.name in plugin.MARKERS],
-            seed=int(plugin.setting(request.config, "seed")),
-            settings={**cloudcart_settings, **plugin.shop_settings(request.config)},
+            seed=cloudcart_seed + cloudcart_repetition,
+            settings={**cloudcart_settings, **shop_settings(request.config)},
+            time_scale=cloudcart_time_scale,
         )
+    return experiment.failing_fast() if flag(request.config, "fail_fast") else experiment
 
 
 @pytest.fixture
-def cloudcart_lab(cloudcart_session: SessionLab, cloudcart_experiment: Experiment) -> Iterator[Lab]:
+def cloudcart_lab(
+    request: pytest.FixtureRequest, cloudcart_session: SessionLab, cloudcart_experiment: Experiment
+) -> Iterator[Lab]:
     """A running shop: nothing broken, nothing left of the test before; healed and reset again afterwards."""
+    from cloudcart.experiment.run import require_settings
+
     with _clear_errors():
         lab = cloudcart_session.with_settings(cloudcart_experiment.lab_settings)
         lab.require(item.fault for item in cloudcart_experiment.faults)
+        if setting(request.config, "reuse"):
+            require_settings(lab, cloudcart_experiment)
     lab.reset()
+    watched = coverage.Watched(lab) if flag(request.config, "coverage") else None
     try:
         yield lab
     finally:
+        if watched is not None:
+            request.config.stash[plugin.FINDINGS].append(watched.finding())
         lab.reset()
 
 
@@ -128,18 +152,20 @@ def cloudcart_chaos(cloudcart_lab: Lab) -> ControlPlane:
 
 
 @pytest.fixture
-def cloudcart_load(cloudcart_lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LoadFactory]:
+def cloudcart_load(
+    cloudcart_lab: Lab, tmp_path: Path, cloudcart_seed: int, cloudcart_turn: Turn
+) -> Iterator[LoadFactory]:
     """Start load: ``with cloudcart_load("checkout", rate=40) as load: load.wait("5s")``.
 
     Without ``duration`` it goes on for as long as the block, and for 60 s at most.
     """
     from cloudcart.load import LoadProfile, start_load
 
-    seed = int(plugin.setting(request.config, "seed"))
     with ExitStack() as started:
 
         def factory(journey: str, **profile: Any) -> LoadRun:
-            profile = {"seed": seed, **profile}
+            profile = {"seed": cloudcart_seed, **profile}
+            started.enter_context(cloudcart_turn.taken())
             with _clear_errors():
                 values = LoadProfile(journey=journey, **profile)
                 folder = tmp_path / f"load-{journey}"
@@ -161,24 +187,43 @@ def cloudcart_events(cloudcart_lab: Lab) -> Iterator[EventTap]:
 
 
 @pytest.fixture
+def cloudcart_invariants(cloudcart_lab: Lab, cloudcart_events: EventTap) -> Callable[[], Invariants]:
+    """Wait until all is quiet and check the shop's data: ``assert cloudcart_invariants().passed``."""
+    from cloudcart.lab.invariants import Invariants
+
+    return lambda: Invariants(cloudcart_lab.check_invariants(cloudcart_events))
+
+
+@pytest.fixture
 def cloudcart_signals(cloudcart_lab: Lab) -> Callable[..., Signals]:
     """Golden signals over a window, as ``cloudcart_signals(fault.window).errors("gateway").ratio``."""
     return cloudcart_lab.signals
 
 
 @pytest.fixture
-def cloudcart_run(request: pytest.FixtureRequest, cloudcart_experiment: Experiment, cloudcart_lab: Lab) -> Run:
+def cloudcart_run(
+    request: pytest.FixtureRequest,
+    cloudcart_experiment: Experiment,
+    cloudcart_lab: Lab,
+    cloudcart_report_dir: Path,
+    cloudcart_turn: Turn,
+) -> Run:
     """The scenario's run: load given, faults injected and healed, verdict reached, report written."""
     from cloudcart.experiment import run
 
-    with _clear_errors():
+    with _clear_errors(), cloudcart_turn.taken():
         finished = run(
             cloudcart_experiment,
             cloudcart_lab,
-            folder=plugin.report_dir(request.config),
+            folder=cloudcart_report_dir,
             command=f"pytest {request.node.nodeid} --cloudcart-seed {cloudcart_experiment.seed}",
         )
-    request.config.stash.setdefault(plugin.RUNS, []).append(finished.summary)
+    found = {"run": str(finished.directory), "summary": finished.summary, "scenario": cloudcart_experiment.name}
+    request.config.stash[plugin.FINDINGS].append(found)
+    request.node.user_properties += [
+        (f"cloudcart_{name}", str(finished.record[name])) for name in ("verdict", "seed", "directory")
+    ]
+    report_cases(request, finished)
     return finished
 
 

@@ -1,61 +1,38 @@
-"""What pytest loads by its entry point: options with their ini twins, markers, and the end-of-run summary.
+"""What pytest loads by its entry point: options, markers, and the hooks that bring runs together at the end.
 
-Costs nothing where unused: no Locust, no FastAPI, no lab before a fixture asks for one. The fixtures themselves are in
-``fixtures.py`` and imported here by name only through pytest's own plugin list.
+Costs nothing where unused: no Locust, no FastAPI, no lab before a fixture asks for one. The fixtures are in
+``fixtures.py``, what is said at the end in ``summary.py``, which is imported only when there is something to say.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 import pytest
 
+from cloudcart.pytest_plugin.cases import CaseNames
+from cloudcart.pytest_plugin.options import add_options, entries, report_dir, setting, whole
+
 pytest_plugins = ("cloudcart.pytest_plugin.fixtures",)
 
+pytest_addoption = add_options
 
-class Option(NamedTuple):
-    """A command-line option and its ini twin (the same name with underscores)."""
+MARKERS: Final = {
+    "cloudcart_load": "(journey, rate=, users=, duration=, warmup=, control=, ...): the load of this scenario",
+    "cloudcart_fault": "(kind, target=, start=, duration=, ...): a fault, when it starts and how long it acts",
+    "cloudcart_slo": "(objective, route=, service=, phase=, source=, slo=): what must hold, as 'p99 < 2s'",
+    "cloudcart_steady": "(objective, ...): what must hold before the first fault, else nothing is concluded",
+    "cloudcart_abort_if": "(objective, ...): when this objective is broken for two seconds, heal and stop",
+    "cloudcart_settings": "({name: value}): settings of the shop that this scenario is about",
+}
+"""Marker names and what they take; ``experiment.scenario`` reads them."""
 
-    name: str
-    default: str
-    meaning: str
+FINDINGS: Final = pytest.StashKey[list[dict[str, Any]]]()
+"""What this process has to tell at the end: finished runs, injected faults, labs that were kept. Plain JSON values,
+since a worker of pytest-xdist sends them to the process that prints them."""
 
-
-OPTIONS: Final = (
-    Option("backend", "embedded", "where the shop runs: embedded, containers, or external"),
-    Option("url", "", "gateway of a lab that somebody else started (backend external), as http://127.0.0.1:3000"),
-    Option("seed", "0", "chooses which requests faults hit and what the load does"),
-    Option("report-dir", "cloudcart-runs", "folder for the run folders of scenarios"),
-    Option("reuse", "", "attach to the running lab of this name ('cloudcart up --name NAME') instead of starting one"),
-)
-FLAGS: Final = (Option("keep", "", "leave the lab running at the end and say how to attach to it"),)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare ``--cloudcart-*`` and ``cloudcart_*`` in the ini file."""
-    group = parser.getgroup("cloudcart", "a real, small shop to break on purpose")
-    for option in OPTIONS:
-        flag = f"--cloudcart-{option.name}"
-        group.addoption(flag, dest=_dest(option), metavar=option.name.upper(), help=option.meaning)
-        parser.addini(_dest(option), option.meaning, default=option.default)
-    for option in FLAGS:
-        group.addoption(f"--cloudcart-{option.name}", dest=_dest(option), action="store_true", help=option.meaning)
-        parser.addini(_dest(option), option.meaning, type="bool", default=False)
-    group.addoption(
-        "--cloudcart-set",
-        dest="cloudcart_set",
-        action="append",
-        default=[],
-        metavar="SECTION.FIELD=VALUE",
-        help="a setting of the shop, as gateway.retries=off; may be given several times",
-    )
-    parser.addini("cloudcart_set", "settings of the shop, one section.field=value a line", type="linelist", default=[])
-
-
-def _dest(option: Option) -> str:
-    return "cloudcart_" + option.name.replace("-", "_")
+_WORKER_OUTPUT: Final = "cloudcart_findings"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,57 +45,60 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}{meaning}")
+    config.stash[FINDINGS] = []
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(CaseNames(config), "cloudcart-case-names")
+        _check_comparison(config)
+
+
+def _check_comparison(config: pytest.Config) -> None:
+    """Refuse what cannot be compared before time is spent on runs."""
+    if name := setting(config, "compare"):
+        from cloudcart.pytest_plugin import baseline
+
+        baseline.load(report_dir(config), name)
+        baseline.thresholds(config)
+    elif entries(config, "compare_fail"):
+        raise pytest.UsageError("--cloudcart-compare-fail needs --cloudcart-compare=NAME: worse than what?")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeat scenarios as often as ``--cloudcart-repeat`` says."""
+    if "cloudcart_run" not in metafunc.fixturenames:
+        return
+    times = whole(metafunc.config, "repeat", least=1)
+    if times > 1:
+        names = [f"repeat{number}" for number in range(1, times + 1)]
+        metafunc.parametrize("cloudcart_repetition", range(times), ids=names, indirect=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send what was found to where it is printed; save and compare there."""
+    config = session.config
+    findings = config.stash[FINDINGS]
+    output = getattr(config, "workeroutput", None)
+    if output is not None:
+        output[_WORKER_OUTPUT] = findings
+    elif findings:
+        from cloudcart.pytest_plugin.summary import conclude
+
+        if conclude(config, findings) and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take in what a worker of pytest-xdist found."""
+    del error
+    node.config.stash[FINDINGS].extend(getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print one line per run: verdict, seed, where the report is."""
-    runs = config.stash.get(RUNS, [])
-    if runs:
+    """Print what the runs came to."""
+    findings = config.stash[FINDINGS]
+    if findings:
+        from cloudcart.pytest_plugin.summary import summary_lines
+
         terminalreporter.section("cloudcart")
-        for line in runs:
+        for line in summary_lines(config, findings):
             terminalreporter.write_line(line)
-
-
-def setting(config: pytest.Config, name: str) -> str:
-    """Return an option as given, else its ini twin, else its default."""
-    given = config.getoption(f"cloudcart_{name}")
-    return str(given if given is not None else config.getini(f"cloudcart_{name}"))
-
-
-def flag(config: pytest.Config, name: str) -> bool:
-    """Return whether a flag is given on the command line or in the ini file."""
-    return bool(config.getoption(f"cloudcart_{name}") or config.getini(f"cloudcart_{name}"))
-
-
-def shop_settings(config: pytest.Config) -> dict[str, str]:
-    """Return the settings given by ``--cloudcart-set`` and the ini file; the command line wins.
-
-    Raises:
-        pytest.UsageError: an entry is not ``section.field=value``.
-    """
-    found = {}
-    for entry in [*config.getini("cloudcart_set"), *config.getoption("cloudcart_set")]:
-        name, equals, value = entry.partition("=")
-        if not equals or "." not in name:
-            raise pytest.UsageError(f"--cloudcart-set {entry}: write section.field=value, as gateway.retries=off")
-        found[name.strip()] = value.strip()
-    return found
-
-
-def report_dir(config: pytest.Config) -> Path:
-    """Return the folder for run folders, relative to where pytest was started."""
-    return config.invocation_params.dir / setting(config, "report_dir")
-
-
-RUNS: Final = pytest.StashKey[list[str]]()
-"""Lines for the terminal summary, one per run."""
-
-MARKERS: Final = {
-    "cloudcart_load": "(journey, rate=, users=, duration=, warmup=, ...): the load of this scenario",
-    "cloudcart_fault": "(kind, target=, start=, duration=, ...): a fault, when it starts and how long it acts",
-    "cloudcart_slo": "(objective, route=, service=, phase=, source=): what must hold, as 'p99 < 2s'",
-    "cloudcart_steady": "(objective, ...): what must hold before the first fault, else nothing is concluded",
-    "cloudcart_abort_if": "(objective, ...): when this objective is broken for two seconds, heal and stop",
-    "cloudcart_settings": "({name: value}): settings of the shop that this scenario is about",
-}
-"""Marker names and what they take; ``experiment.scenario`` reads them."""

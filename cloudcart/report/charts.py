@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cloudcart.report.series import PHASE_NAMES, Figures, Slice
-from cloudcart.report.svg import Band, Chart, Line, Span, draw
+from cloudcart.report.svg import Band, Bound, Chart, Line, Span, draw
 from cloudcart.signals.amounts import format_amount
 from cloudcart.signals.golden import golden_signal
 
@@ -60,7 +60,7 @@ def _latency(run: Mapping[str, Any], figures: Figures, scenery: Mapping[str, Any
         unit="s",
         lines=[p50, p95, p99],
         bands=[Band(p50, p95, "band-95"), Band(p95, p99, "band-99")],
-        bounds=_bounds(run, "latency", "p50", "p95", "p99"),
+        bounds=_bounds(run, figures, "latency", "p50", "p95", "p99"),
         slices=[Span(part.start, part.end, _told(part)) for part in slices],
         **scenery,
     )
@@ -84,7 +84,7 @@ def _errors(run: Mapping[str, Any], figures: Figures, scenery: Mapping[str, Any]
         unit="ratio",
         lines=[throttled] if any(value for _, value in throttled.points) else [],
         bars=bars,
-        bounds=_bounds(run, "errors", "errors"),
+        bounds=_bounds(run, figures, "errors", "errors"),
         least_top=0.02,
         slices=[Span(part.start, part.end, _told(part)) for part in slices],
         **scenery,
@@ -103,7 +103,7 @@ def _traffic(run: Mapping[str, Any], figures: Figures, scenery: Mapping[str, Any
         description=f"{caption} The highest is {_highest(line, '1/s')}.",
         unit="1/s",
         lines=[line],
-        bounds=_bounds(run, "traffic"),
+        bounds=_bounds(run, figures, "traffic"),
         slices=[Span(part.start, part.end, _told(part)) for part in slices],
         **scenery,
     )
@@ -136,7 +136,7 @@ def _lag(run: Mapping[str, Any], figures: Figures, scenery: Mapping[str, Any]) -
         description=f"{caption} {_peaks(lines, 'count')}.",
         unit="count",
         lines=lines,
-        bounds=_bounds(run, "saturation", "lag"),
+        bounds=_bounds(run, figures, "saturation", "lag"),
         least_top=10,
         **scenery,
     )
@@ -155,15 +155,19 @@ def _rank(service: str) -> int:
     return SERVICE_STYLES.index(service) if service in SERVICE_STYLES else len(SERVICE_STYLES)
 
 
-def _bounds(run: Mapping[str, Any], family: str, *signals: str) -> list[tuple[float, str]]:
+def _bounds(run: Mapping[str, Any], figures: Figures, family: str, *signals: str) -> list[Bound]:
     """Return the bounds that belong on a chart of all requests: of a family, or just these signals; each bound once."""
-    found: dict[float, str] = {}
+    spans = {phase["name"]: (phase["start"], phase["end"]) for phase in run.get("phases") or ()}
+    measured = [moment for name, span in spans.items() if name != "warmup" for moment in span]
+    whole = (min(measured, default=figures.origin), max(measured, default=figures.origin + figures.end))
+    found: dict[float, Bound] = {}
     for entry in run.get("objectives") or ():
         signal = golden_signal(entry["objective"].split()[0])
         drawn = signal.name in signals if signals else signal.family == family
         if drawn and entry.get("bound") and not entry.get("route") and entry.get("service") in (None, "gateway"):
-            found.setdefault(entry["bound"], entry["objective"])
-    return sorted(found.items())
+            start, end = (moment - figures.origin for moment in spans.get(entry.get("phase"), whole))
+            found.setdefault(entry["bound"], Bound(entry["bound"], entry["objective"], start, end))
+    return sorted(found.values())
 
 
 def _faults(run: Mapping[str, Any], origin: float) -> list[Span]:

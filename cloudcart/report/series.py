@@ -52,8 +52,14 @@ class Figures:
     """Signal to service to points (seconds, value)."""
 
 
-def gather(run: Mapping[str, Any], folder: Path) -> Figures:
-    """Return the figures of the run that ``run`` describes; without its files, those parts are empty."""
+def gather(run: Mapping[str, Any], folder: Path, route: str | None = None) -> Figures:
+    """Return the figures of the run that ``run`` describes; without its files, those parts are empty.
+
+    Args:
+        run: what ``run.json`` says.
+        folder: where the tables are.
+        route: requests of this route only, as ``POST /api/orders``; saturation is of whole services all the same.
+    """
     rows = RowsSource(folder / "requests.parquet") if (folder / "requests.parquet").is_file() else None
     table = _signals(folder / "signals.parquet")
     phases = [Window(phase["start"], phase["end"], phase["name"]) for phase in run.get("phases") or ()]
@@ -61,8 +67,8 @@ def gather(run: Mapping[str, Any], folder: Path) -> Figures:
     return Figures(
         origin=origin,
         end=end - origin,
-        slices=[_slice(rows, part, origin) for part in _cut(origin, end)] if rows else [],
-        phases=[_slice(rows, phase, origin) for phase in phases] if rows else [],
+        slices=[_slice(rows, part, origin, route) for part in _cut(origin, end)] if rows else [],
+        phases=[_slice(rows, phase, origin, route) for phase in phases] if rows else [],
         saturation=_saturation(table, origin, end),
     )
 
@@ -94,8 +100,8 @@ def _cut(origin: float, end: float) -> list[Window]:
     return [Window(origin + i * length, min(end, origin + (i + 1) * length)) for i in range(count)]
 
 
-def _slice(rows: RowsSource, window: Window, origin: float) -> Slice:
-    readings = {signal: rows.read(signal, window) for signal in _READ}
+def _slice(rows: RowsSource, window: Window, origin: float, route: str | None) -> Slice:
+    readings = {signal: rows.read(signal, window, route=route) for signal in _READ}
     return Slice(
         start=window.start - origin,
         end=window.end - origin,

@@ -7,6 +7,7 @@ numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -56,6 +57,15 @@ class Span:
     label: str
 
 
+class Bound(NamedTuple):
+    """What an objective allows, drawn over the stretch of time that it is about."""
+
+    value: float
+    label: str
+    start: float = 0.0
+    end: float = math.inf
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
     """What a chart shows; times are seconds since the start of load, ``slices`` what pointing at it shows."""
@@ -67,7 +77,7 @@ class Chart:
     lines: Sequence[Line]
     bands: Sequence[Band] = ()
     bars: Line | None = None
-    bounds: Sequence[tuple[float, str]] = ()
+    bounds: Sequence[Bound] = ()
     least_top: float = 0.0
     faults: Sequence[Span] = ()
     phases: Sequence[Span] = ()
@@ -110,7 +120,7 @@ def _top(chart: Chart) -> float:
     shown = [*chart.lines, *([chart.bars] if chart.bars else [])]
     highest = max((value for line in shown for _, value in line.points if value is not None), default=0.0)
     top = max(highest * 1.05, chart.least_top)
-    near = [bound for bound, _ in chart.bounds if bound <= _NEAR * top]
+    near = [bound.value for bound in chart.bounds if bound.value <= _NEAR * top]
     return max([top, *(bound * 1.08 for bound in near)]) or 1.0
 
 
@@ -233,11 +243,21 @@ def _bars(chart: Chart, x: Scale, y: Scale) -> Iterator[str]:
 
 
 def _bounds(chart: Chart, x: Scale, y: Scale) -> Iterator[str]:
-    for bound, label in chart.bounds:
-        if bound <= y.high:
-            place = y(bound)
-            yield f'<line class="bound" x1="{x.start}" x2="{x.end}" y1="{place:.1f}" y2="{place:.1f}"/>'
-            yield _text("bound-label", x.start + 6, place - 5, label)
+    for bound in chart.bounds:
+        if bound.value <= y.high:
+            place, start, end = y(bound.value), x(bound.start), x(bound.end)
+            yield f'<line class="bound" x1="{start:.1f}" x2="{end:.1f}" y1="{place:.1f}" y2="{place:.1f}"/>'
+            yield _bound_label(bound.label, start, end, place, x)
+
+
+def _bound_label(label: str, start: float, end: float, place: float, x: Scale) -> str:
+    """Write a bound's label where no data is in its way: behind its line, before it, or above where it begins."""
+    width = _LETTER * len(label) + 12
+    if x.end - end >= width:
+        return _text("bound-label", end + 6, place + 4, label)
+    if start - x.start >= width:
+        return _text("bound-label", start - 6, place + 4, label, "end")
+    return _text("bound-label", start + 6, place - 5, label)
 
 
 def _end_labels(lines: Sequence[Line], x: Scale, y: Scale) -> Iterator[str]:

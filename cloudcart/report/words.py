@@ -26,9 +26,8 @@ _CONFIDENCE: Final = 0.999
 
 def story(run: Mapping[str, Any], figures: Figures) -> list[str]:
     """Return what happened, a sentence or two per paragraph."""
-    return [
-        sentence for sentence in (_load(run), *_broken(run, figures), _effect(run, figures), _after(run)) if sentence
-    ]
+    said = (_load(run), _settings(run), *_broken(run, figures), _effect(run, figures), _arms(run), _after(run))
+    return [sentence for sentence in said if sentence]
 
 
 def _load(run: Mapping[str, Any]) -> str:
@@ -48,6 +47,11 @@ def _load(run: Mapping[str, Any]) -> str:
     )
 
 
+def _settings(run: Mapping[str, Any]) -> str:
+    changed = [f"{name}={value}" for name, value in (run.get("settings") or {}).items()]
+    return f"The shop ran with {', '.join(changed)}." if changed else ""
+
+
 def _seconds(value: object) -> str:
     """Durations of a profile are text with a unit already; a bare number is seconds."""
     return value if isinstance(value, str) else f"{value:g} s" if isinstance(value, int | float) else "a while"
@@ -63,8 +67,10 @@ def _broken(run: Mapping[str, Any], figures: Figures) -> Iterator[str]:
         yield "Nothing was broken: this run is a control."
     for fault in faults:
         start, end = (moment - figures.origin for moment in fault["window"])
+        share = fault.get("probability", 1.0)
+        chance = f" (with a probability of {format_amount(share, 'ratio')})" if share < 1 else ""
         hit = f"it hit {fault['injected']:,} of the {fault['drawn']:,} requests it could hit"
-        yield f"From {start:.1f} s to {end:.1f} s, {fault['label']}: {hit}."
+        yield f"From {start:.1f} s to {end:.1f} s, {fault['label']}{chance}: {hit}."
 
 
 def _effect(run: Mapping[str, Any], figures: Figures) -> str:
@@ -80,6 +86,21 @@ def _effect(run: Mapping[str, Any], figures: Figures) -> str:
 
 def _seen(phase: Slice, signal: str, unit: str) -> str:
     return format_amount(getattr(phase, signal), unit)
+
+
+def _arms(run: Mapping[str, Any]) -> str:
+    """Say what visits that the faults could hit had beyond those that they spared; nothing without a control arm."""
+    arms = run.get("arms")
+    if not arms:
+        return ""
+    said = []
+    for found in arms["differences"]:
+        if found["signal"] in ("mean", "errors") and None not in (found["low"], found["high"]):
+            low, value, high = (format_amount(found[name], found["unit"]) for name in ("low", "difference", "high"))
+            name = "mean latency" if found["signal"] == "mean" else "the share of failed requests"
+            said.append(f"{name} differed by {value} (95 % interval {low} to {high}: {found['word']})")
+    share = format_amount(arms["control"], "ratio")
+    return f"{share} of visits were spared at the same time. Against them, {' and '.join(said)}." if said else ""
 
 
 def _after(run: Mapping[str, Any]) -> str:

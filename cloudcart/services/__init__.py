@@ -1,4 +1,4 @@
-"""The shop: six services, each a factory that returns an ASGI application and can be used alone.
+"""The shop: six services, and the traffic generator; each a factory whose ASGI application can be used alone.
 
 :func:`create_service` is the door; a service is imported when it is first made. The lab's supervisor imports all of
 them once (:func:`import_services`) and prepares the database (:func:`prepare_database`) before it forks.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudcart.settings import ServiceName, Settings
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
     from sqlalchemy import MetaData
+
+    from cloudcart.stores.migrations import Schema, Upgrade
 
 _MODULES: Final[Mapping[ServiceName, str]] = {
     "gateway": "cloudcart.services.gateway",
@@ -22,15 +26,22 @@ _MODULES: Final[Mapping[ServiceName, str]] = {
     "orders": "cloudcart.services.orders",
     "chaos": "cloudcart.services.chaos_control",
     "notifications": "cloudcart.services.notifications",
+    "traffic": "cloudcart.services.traffic",
 }
 
 WITH_DATABASE: Final[tuple[ServiceName, ...]] = ("users", "products", "orders", "notifications")
 """The services that own a schema; the schema and its role have the service's name."""
 
 
-def create_service(name: ServiceName, settings: Settings) -> Any:
-    """Return the ASGI application of a service, which gets to know only the settings that are its business."""
-    return import_module(_MODULES[name]).create_app(settings.for_service(name))
+def create_service(name: ServiceName, settings: Settings, *, registry: CollectorRegistry | None = None) -> Any:
+    """Return the ASGI application of a service, which gets to know only the settings that are its business.
+
+    Args:
+        name: which service.
+        settings: of the whole shop.
+        registry: where its metrics are declared; one of its own unless given.
+    """
+    return import_module(_MODULES[name]).create_app(settings.for_service(name), registry=registry)
 
 
 def import_services() -> None:
@@ -44,8 +55,29 @@ def service_tables() -> dict[str, MetaData]:
     return {name: import_module(f"{_MODULES[name]}.tables").METADATA for name in WITH_DATABASE}
 
 
+def service_schemas() -> dict[str, Schema]:
+    """Return what each service that has a schema keeps there, with the folder of its revisions."""
+    from cloudcart.stores.migrations import Schema
+
+    return {
+        name: Schema(tables, Path(__file__).parent / name / "migrations") for name, tables in service_tables().items()
+    }
+
+
+def migrate_database(admin_url: str, password: str | None = None, *, check: bool = False) -> list[Upgrade]:
+    """Bring the schema of every service up to date and say what was done; with ``check``, what would be done.
+
+    Arguments and errors are those of :func:`prepare_database`.
+    """
+    from cloudcart.stores import migrations
+
+    if check:
+        return migrations.inspect(admin_url, service_schemas())
+    return migrations.migrate(admin_url, service_schemas(), password)
+
+
 def prepare_database(admin_url: str, password: str | None = None) -> dict[str, str]:
-    """Create role, schema and tables of every service, as far as they are missing; takes about 0.1 s.
+    """Bring role, schema and tables of every service up to date; takes about 0.1 s where all or nothing is there.
 
     Args:
         admin_url: SQLAlchemy URL of the database, as a role that may create roles and schemas.
@@ -53,8 +85,12 @@ def prepare_database(admin_url: str, password: str | None = None) -> dict[str, s
 
     Returns:
         The URL of the database for each service, as its own role: what ``Settings.stores.database`` takes.
-    """
-    from cloudcart.stores.schema import create_schema, url_for_role
 
-    create_schema(admin_url, service_tables(), password)
+    Raises:
+        SchemaError: a schema is newer than this version, or could not be upgraded.
+        StoreError: PostgreSQL is not there.
+    """
+    from cloudcart.stores.schema import url_for_role
+
+    migrate_database(admin_url, password)
     return {name: url_for_role(admin_url, name, password) for name in WITH_DATABASE}

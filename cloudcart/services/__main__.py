@@ -15,7 +15,7 @@ from typing import Final, get_args
 
 from cloudcart.exceptions import UsageError
 from cloudcart.services.serve import listen, serve
-from cloudcart.settings import SERVICES, ServiceName, Settings
+from cloudcart.settings import SERVICES, TRAFFIC_PORT, ServiceName, Settings
 
 SETTINGS_FILE: Final = "CLOUDCART_SETTINGS_FILE"
 LISTEN: Final = "CLOUDCART_LISTEN"
@@ -42,7 +42,7 @@ def read_settings() -> Settings:
 
 def address_of(service: ServiceName) -> tuple[str, int]:
     """Return where the service is to listen."""
-    host, _, port = os.environ.get(LISTEN, f"0.0.0.0:{SERVICES[service]}").rpartition(":")
+    host, _, port = os.environ.get(LISTEN, f"0.0.0.0:{SERVICES.get(service, TRAFFIC_PORT)}").rpartition(":")
     return host, int(port)
 
 

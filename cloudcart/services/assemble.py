@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.agent import POLL_PATH, Agent
-from cloudcart.chaos.metrics import ChaosMetrics
+from cloudcart.chaos.metrics import ChaosMetrics, Reported
 from cloudcart.chaos.middleware import ChaosMiddleware
 from cloudcart.chaos.process import AskSupervisor, ProcessFaults
 from cloudcart.exceptions import UpstreamBrokenError
@@ -29,6 +29,7 @@ from cloudcart.services.layers import (
     RequestContextLayer,
     TrafficLayer,
 )
+from cloudcart.services.release import FailingRelease
 from cloudcart.services.security import ServiceTokens
 from cloudcart.settings import ServiceName, Settings
 from cloudcart.telemetry.logs import AccessLog
@@ -48,6 +49,7 @@ def assemble(
     checks: Mapping[str, Check] | None = None,
     routes: Routes | None = None,
     supervisor: AskSupervisor | None = None,
+    reported: Reported = tuple,
 ) -> ASGIApp:
     """Return ``app`` behind the stack.
 
@@ -60,9 +62,10 @@ def assemble(
         checks: what ``/ready`` looks at, by name, such as ``{"database": ping}``.
         routes: the templates; read from the application if not given.
         supervisor: reaches the lab's supervisor; the chaos service's, which pauses and kills others.
+        reported: hits of faults in processes without metrics of their own, for :class:`ChaosMetrics`.
     """
     faults = faults or ActiveFaults(service, lab=settings.lab, seed=settings.chaos.seed)
-    ChaosMetrics(faults, telemetry.registry)
+    ChaosMetrics(faults, telemetry.registry, reported)
     routes = routes or Routes(route_templates(app))
     log = AccessLog(service) if settings.log_level in ("debug", "info") else None
     background = [telemetry.watch_event_loop]
@@ -76,6 +79,8 @@ def assemble(
         BodyLimitLayer,
         partial(OperationsLayer, telemetry=telemetry, checks=checks or {}, surroundings=faults.surroundings),
     ]
+    if settings.release.failing:
+        outermost_first.append(partial(FailingRelease, release=settings.release))
     for layer in reversed(outermost_first):
         app = layer(app)
     return app

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloudcart.chaos.record import Surroundings
-from cloudcart.services.problems import problem
+from cloudcart.services.problems import problem, unexpected
 from cloudcart.telemetry.context import (
     INJECT,
     REQUEST_ID,
@@ -106,9 +106,7 @@ class TrafficLayer:
             if status and not complete:
                 raise  # half an answer is out: only the server can cut the connection now
             if not status:
-                await problem(500, "something went wrong inside the shop; the request id leads to the log line")(
-                    scope, receive, count
-                )
+                await unexpected()(scope, receive, count)
         finally:
             traffic.in_flight -= 1
             seconds = (answered or time.perf_counter()) - begun

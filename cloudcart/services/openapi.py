@@ -13,6 +13,7 @@ import fastapi.routing
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from cloudcart.services.lists import EXACT
 from cloudcart.services.problems import MEDIA_TYPE
 from cloudcart.services.security import SERVICE_HEADER, current_user, require_admin, require_service
 
@@ -62,6 +63,16 @@ _SENTENCES: Final = {
 }
 
 
+_OF_PAGES: Final[Document] = {
+    "X-Total-Count": {
+        "description": f"entries in all; exact up to {EXACT:,}, beyond that what it was a moment ago",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "Link": {"description": "the pages beside this one: first, prev, next, last (RFC 8288)", "schema": _TEXT},
+}
+
+
 def refusal(status: str) -> Document:
     """Return the OpenAPI response of a problem with this status."""
     schema = {"$ref": "#/components/schemas/Problem"}
@@ -102,6 +113,8 @@ def _complete(document: Document, security: dict[tuple[str, str], list[Document]
 
 def _complete_operation(path: str, operation: Document, security: list[Document]) -> None:
     statuses = ["default"]
+    if any(parameter["name"] == "offset" for parameter in operation.get("parameters", ())):
+        operation["responses"]["200"]["headers"] = _OF_PAGES
     if security:
         operation["security"] = security
         statuses += ["401", "403"]

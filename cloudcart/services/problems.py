@@ -102,4 +102,9 @@ async def _http_exception(_request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(_request: Request, _error: Exception) -> Response:
+    return unexpected()
+
+
+def unexpected() -> Response:
+    """Return the answer to a request that failed in a way that nobody had foreseen: no details."""
     return problem(500, "something went wrong inside the shop; the request id leads to the log line")

@@ -50,6 +50,7 @@ def serve(service: ServiceName, settings: Settings, listener: socket.socket) -> 
     config = uvicorn.Config(
         create_service(service, settings),
         http=OneWriteProtocol,
+        interface="asgi3",  # uvicorn would guess it from whether the outermost layer is a coroutine function
         ws="none",
         lifespan="on",
         log_config=None,

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -29,6 +30,7 @@ from cloudcart.settings import ServiceName, Settings
 from cloudcart.stores.database import Database
 from cloudcart.stores.outbox import Outbox
 from cloudcart.stores.publisher import Publisher
+from cloudcart.stores.retention import CleanUp, Retention
 from cloudcart.telemetry.context import current
 from cloudcart.telemetry.metrics import Telemetry
 
@@ -58,14 +60,19 @@ class Service:
         self.database = Database(
             stores.database.get_secret_value(), stores.pool_size, self.telemetry, faults=self.faults
         )
-        self.publisher = Publisher(stores.kafka, name, faults=self.faults)
+        self.publisher = Publisher(stores.kafka, name, faults=self.faults, telemetry=self.telemetry)
         self.tokens = ServiceTokens(settings.auth, name, self.faults.surroundings.time)
         self.http = HttpClient(faults=self.faults, peers={base: name for name, base in settings.urls if base})
         self._ready = asyncio.Event()
 
     def outbox(self) -> Outbox:
         """Return the service's outbox; to be called once, and its ``run`` and ``measure`` to be kept running."""
-        return Outbox(self.database, self.publisher, self.telemetry)
+        return Outbox(self.database, self.publisher, self.telemetry, durable=self.settings.stores.outbox)
+
+    def clean_up(self, *retentions: Retention) -> Background:
+        """Return the background work that deletes what is kept no longer."""
+        clean_up = CleanUp(self.database, retentions, self.telemetry)
+        return partial(periodically, self.settings.stores.clean_up, clean_up.run)
 
     def application(
         self,

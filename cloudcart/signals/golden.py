@@ -16,7 +16,7 @@ from typing import Final, Literal
 from cloudcart.exceptions import UsageError
 from cloudcart.signals.reading import Unit
 
-Family = Literal["latency", "traffic", "errors", "saturation", "faults", "recovery"]
+Family = Literal["latency", "traffic", "errors", "saturation", "faults", "recovery", "budget"]
 
 _PERCENTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 
@@ -49,6 +49,12 @@ SIGNALS: Final[Mapping[str, GoldenSignal]] = MappingProxyType(
             GoldenSignal("traffic", "traffic", "1/s", "requests a second"),
             GoldenSignal("cpu", "saturation", "ratio", "CPU time a second of the process, in shares of one core"),
             GoldenSignal("memory", "saturation", "bytes", "resident memory of the process, the highest seen"),
+            GoldenSignal(
+                "memory_growth",
+                "saturation",
+                "bytes",
+                "memory of the process at the window's end less at its start",
+            ),
             GoldenSignal("loop_lag", "saturation", "s", "how late the event loop runs a timer, 99th percentile"),
             GoldenSignal("pool", "saturation", "ratio", "share of database connections in use, the highest seen"),
             GoldenSignal(
@@ -60,7 +66,17 @@ SIGNALS: Final[Mapping[str, GoldenSignal]] = MappingProxyType(
                 "count",
                 "events published but not yet consumed by a service at the window's end",
             ),
+            GoldenSignal(
+                "outbox", "saturation", "count", "events of a service committed but not yet published, the highest seen"
+            ),
+            GoldenSignal(
+                "dead_letters", "saturation", "count", "messages that a service could not read and has set aside"
+            ),
             GoldenSignal("injected", "faults", "count", "requests that a fault acted on"),
+            GoldenSignal(
+                "burn", "budget", "count", "how many times too fast errors use up the budget that slo= leaves"
+            ),
+            GoldenSignal("alert", "budget", "s", "time from the first fault to a page about the burn rate of slo="),
             GoldenSignal("recovery", "recovery", "s", "time from the last heal until the shop is as good as before"),
         )
     }

@@ -48,6 +48,7 @@ class Judgement:
             "service": reading.service,
             "route": reading.route,
             "phase": self.objective.phase,
+            "slo": self.objective.slo,
             "reason": self.reason,
         }
 

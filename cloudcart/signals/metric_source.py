@@ -37,6 +37,9 @@ class MetricNames:
     pool_in_use: str = "db_pool_in_use"
     pool_size: str = "db_pool_size"
     consumer_lag: str = "kafka_consumergroup_lag"
+    outbox: str = "outbox_pending"
+    consumed: str = "kafka_events_consumed_total"
+    outcome: str = "outcome"
     injected: str = "chaos_faults_injected_total"
 
 
@@ -83,10 +86,13 @@ class MetricSource:
             "traffic": self._traffic,
             "cpu": self._cpu,
             "memory": self._memory,
+            "memory_growth": self._memory_growth,
             "loop_lag": self._loop_lag,
             "pool": self._pool,
             "lag": self._lag,
             "lag_end": self._lag,
+            "outbox": self._outbox,
+            "dead_letters": self._dead_letters,
             "injected": self._injected,
         }
         return named.get(golden.name, lambda question: question.no_data(f"metrics do not tell {golden.name}"))
@@ -176,6 +182,16 @@ class MetricSource:
         highest = max(points, key=lambda point: point.value)
         return question.highest(highest.value, len(points), *question.named(highest.labels))
 
+    def _memory_growth(self, question: _Question) -> Reading:
+        points: dict[str, list[float]] = defaultdict(list)
+        for point in self._history.points(self._names.memory, question.window, question.service):
+            points[point.labels[SERVICE]].append(point.value)
+        grown = {service: values[-1] - values[0] for service, values in points.items() if len(values) > 1}
+        if not grown:
+            return question.no_data("memory was not measured twice in this window")
+        most = max(grown, key=grown.__getitem__)
+        return question.highest(grown[most], len(points[most]), *question.named({SERVICE: most}))
+
     def _pool(self, question: _Question) -> Reading:
         sizes = self._sums(self._names.pool_size, question)
         shares = {
@@ -193,10 +209,23 @@ class MetricSource:
         if question.golden.name == "lag_end":
             lasts = {service: max(moment for moment, one in lags if one == service) for _, service in lags}
             lags = {(moment, service): lags[moment, service] for service, moment in lasts.items()}
-        if not lags:
-            return question.no_data("consumer lag was not measured in this window")
-        worst = max(lags, key=lags.__getitem__)
-        return question.highest(lags[worst], len(lags), *question.named({SERVICE: worst[1]}))
+        return self._worst(lags, question, "consumer lag was not measured in this window")
+
+    def _outbox(self, question: _Question) -> Reading:
+        return self._worst(self._sums(self._names.outbox, question), question, "no outbox was measured in this window")
+
+    def _worst(self, sums: Mapping[tuple[float, str], float], question: _Question, without: str) -> Reading:
+        if not sums:
+            return question.no_data(without)
+        worst = max(sums, key=sums.__getitem__)
+        return question.highest(sums[worst], len(sums), *question.named({SERVICE: worst[1]}))
+
+    def _dead_letters(self, question: _Question) -> Reading:
+        increase = self._increase(self._names.consumed, question)
+        if increase is None:
+            return question.no_data("no service counts the events that it consumes")
+        total = sum(delta for labels, delta in increase.series if labels.get(self._names.outcome, "") == "dead_letter")
+        return question.exact(increase, total, round(total))
 
     def _sums(self, metric: str, question: _Question) -> dict[tuple[float, str], float]:
         """Return a gauge's sum per moment and service."""

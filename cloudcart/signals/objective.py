@@ -16,6 +16,7 @@ from cloudcart.exceptions import UsageError
 from cloudcart.signals.amounts import parse_amount
 from cloudcart.signals.golden import GoldenSignal, Route, golden_signal
 from cloudcart.signals.reading import Unit
+from cloudcart.units import parse_share
 
 Operator = Literal["<", "<=", ">", ">="]
 Phase = Literal["steady", "fault", "recovery"]
@@ -29,14 +30,15 @@ COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = {
 }
 _TEXT: Final = re.compile(r"\s*([a-z][a-z0-9_.]*)(?:\s+latency)?\s*(<=|>=|<|>)\s*(\S.*?)\s*")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
-_OPTIONS: Final = ("service", "route", "phase", "source", "name")
+_OPTIONS: Final = ("service", "route", "phase", "source", "name", "slo")
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
     """One thing that must hold. ``bound`` is in base units; ``phase`` None is the whole run after the warm-up.
 
-    ``service`` None is the gateway for what requests tell, and the worst of all services for saturation.
+    ``service`` None is the gateway for what requests tell, and the worst of all services for saturation. ``slo`` is the
+    share of requests that must be good, for signals of an error budget.
     """
 
     text: str
@@ -49,6 +51,7 @@ class Objective:
     route: str | None = None
     phase: Phase | None = None
     name: str | None = None
+    slo: float | None = None
 
     @classmethod
     def parse(
@@ -60,6 +63,7 @@ class Objective:
         phase: str | None = None,
         source: str | None = None,
         name: str | None = None,
+        slo: str | float | None = None,
         **unknown: object,
     ) -> Self:
         """Read an objective.
@@ -73,6 +77,7 @@ class Objective:
             source: ``client`` (the load generator's rows; the default for what requests tell), ``scrape`` (the lab's
                 own; the default for everything else) or ``prometheus``.
             name: what to call it in reports, if not by its text.
+            slo: the share of requests that must be good, as ``99.9%``; for ``burn`` and ``alert``, which need it.
             unknown: anything else is refused with a sentence.
 
         Raises:
@@ -88,6 +93,7 @@ class Objective:
             bound = parse_amount(match[3], signal.unit)
             chosen = _source(signal, service, source)
             _check_scope(signal, service, phase)
+            target = _target(signal, slo)
             where = None if route is None else str(_route(signal, route))
             _check_possible(match[2], bound, signal)
         except (UsageError, ValueError) as error:
@@ -103,6 +109,7 @@ class Objective:
             route=where,
             phase=phase,  # type: ignore[arg-type]  # just checked
             name=name,
+            slo=target,
         )
 
     def met_by(self, value: float) -> bool:
@@ -119,10 +126,10 @@ def _source(signal: GoldenSignal, service: str | None, source: str | None) -> So
         raise UsageError(f"there is no source {source!r}; choose client, scrape or prometheus")
     at_the_gateway = service in (None, "gateway")
     if source is None:
-        client_sees_it = signal.family == "recovery" or (signal.of_requests and at_the_gateway)
+        client_sees_it = signal.family == "recovery" or (_is_of_requests(signal) and at_the_gateway)
         return "client" if client_sees_it else "scrape"
-    if signal.family == "recovery" and source != "client":
-        raise UsageError("recovery is read from the client's rows; leave source out")
+    if signal.name in ("recovery", "alert") and source != "client":
+        raise UsageError(f"{signal.name} is read from the client's rows; leave source out")
     if source == "client" and signal.family == "saturation":
         raise UsageError(f"the client does not see {signal.name}; use source='scrape'")
     if source == "client" and not at_the_gateway:
@@ -137,12 +144,30 @@ def _check_scope(signal: GoldenSignal, service: str | None, phase: str | None) -
         raise UsageError(
             f"there is no phase {phase!r}; choose steady, fault or recovery, or leave it out for the whole run"
         )
-    if signal.family == "recovery" and (service is not None or phase is not None):
-        raise UsageError("recovery is about the whole shop after the last heal; leave service and phase out")
+    if signal.name in ("recovery", "alert") and (service is not None or phase is not None):
+        since = "after the last heal" if signal.name == "recovery" else "since the first fault"
+        raise UsageError(f"{signal.name} is about the whole shop {since}; leave service and phase out")
+
+
+def _is_of_requests(signal: GoldenSignal) -> bool:
+    return signal.of_requests or signal.family == "budget"
+
+
+def _target(signal: GoldenSignal, slo: str | float | None) -> float | None:
+    if slo is None and signal.family == "budget":
+        raise UsageError(f"{signal.name} is about an error budget; say how many requests must be good, as slo='99.9%'")
+    if slo is not None and signal.family != "budget":
+        raise UsageError("slo= belongs to burn and alert; leave it out")
+    if slo is None:
+        return None
+    target = parse_share(slo)
+    if not 0 < target < 1:
+        raise UsageError(f"slo={slo!r} leaves no budget, or nothing to keep; write one like '99.9%'")
+    return target
 
 
 def _route(signal: GoldenSignal, route: str) -> Route:
-    if not signal.of_requests:
+    if not _is_of_requests(signal):
         raise UsageError(f"{signal.name} has no routes; leave route out")
     return Route.parse(str(route))
 

@@ -6,6 +6,7 @@ and the report. Whether a reading is good enough is not said here: that takes an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, Self
 
@@ -68,3 +69,9 @@ class Reading:
     def document(self) -> dict[str, Any]:
         """Return it as a JSON object."""
         return {**asdict(self), "error_bound": self.error_bound}
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Self:
+        """Return the reading that :meth:`document` has written down."""
+        values = {name: value for name, value in document.items() if name != "error_bound"}
+        return cls(**{**values, "window": Window(**document["window"])})

@@ -85,6 +85,13 @@ class RowsSource:
         """Return when the first request was due and the last one ended; None without rows."""
         return (self._due[0], max(self._done)) if self._due else None
 
+    def answers(self, route: str | None = None) -> list[tuple[float, bool]]:
+        """Return when each request ended and whether it failed, in the order in which they ended."""
+        if not self._due:
+            return []
+        requests = self._select(Window(self._due[0], self._due[-1] + 1), route)
+        return sorted((self._done[i], is_error(self._status[i])) for i in requests)
+
     def latencies(self, window: Window, route: str | None = None) -> list[float]:
         """Return the latencies in seconds of the requests due in ``window``, in the order in which they were due."""
         return [self._done[i] - self._start[i] for i in self._select(window, route)]

@@ -18,7 +18,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage, Topic
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.messaging import through_faults
@@ -47,6 +47,11 @@ _MEASURE: Final = 1.0  # seconds between two looks at the lag
 _PATIENCE: Final = 0.5  # seconds for an orderly stop
 _PAUSE: Final = 0.5  # seconds before a batch, or a connection, is tried again
 _LOG: Final = logging.getLogger(__name__)
+
+
+def consumed_counter(telemetry: Telemetry) -> Counter:
+    """Return what a consumer counts events with, by topic and outcome: handled, ignored (a repeat), unreadable, ..."""
+    return Counter("kafka_events_consumed_total", "Events handled.", ["topic", "outcome"], registry=telemetry.registry)
 
 
 class EventConsumer:

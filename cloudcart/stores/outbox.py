@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 from sqlalchemy import BigInteger, Column, DateTime, Identity, MetaData, Table, Text, Uuid, text
 
 from cloudcart.events import Event, encode
 from cloudcart.exceptions import OutcomeUnknownError, StoreError
 from cloudcart.stores.database import Database, Row, Session
-from cloudcart.stores.publisher import Message, Publisher
+from cloudcart.stores.publisher import Message, Publisher, message_of
 from cloudcart.telemetry.metrics import Telemetry
 
 _BATCH: Final = 200  # events published together
@@ -33,7 +33,7 @@ INSERT INTO outbox (event_id, topic, key, payload)
 SELECT * FROM unnest(%(event_ids)s::uuid[], %(topics)s::text[], %(keys)s::text[], %(payloads)s::text[])
 """
 """Writes events; part of a statement that does a whole transaction, which is a third of the cost of a unit of work.
-Its parameters are those that :func:`event_parameters` returns."""
+Its parameters are those that :meth:`Outbox.parameters` returns."""
 _NEXT: Final = "SELECT id, topic, key, payload FROM outbox ORDER BY id LIMIT %s"
 _DONE: Final = "DELETE FROM outbox WHERE id = ANY(%s)"
 _LEAD: Final = "SELECT pg_try_advisory_lock(hashtext('outbox'), hashtext(current_schema())) AS leader"
@@ -73,18 +73,17 @@ class Outbox:
 
     Args:
         database: the service's own; it has the table.
-        publisher: where events go.
-        telemetry: where they are counted.
+        publisher: where events go, and are counted.
+        telemetry: where it is shown how many wait.
+        durable: keep events in the table until they are published; else publish them once, after the commit.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, telemetry: Telemetry) -> None:
+    def __init__(self, database: Database, publisher: Publisher, telemetry: Telemetry, *, durable: bool = True) -> None:
+        self._durable = durable
         self._database = database
         self._publisher = publisher
         self._work = asyncio.Event()
         registry = telemetry.registry
-        self._published = Counter(
-            "kafka_events_published_total", "Events that Kafka has confirmed.", ["topic"], registry=registry
-        )
         self._pending = Gauge("outbox_pending", "Events committed and not yet published.", registry=registry)
         self._oldest = Gauge("outbox_oldest_age_seconds", "Age of the oldest of them.", registry=registry)
 
@@ -96,13 +95,32 @@ class Outbox:
             work.events = []
             yield work
             if work.events:
-                await session.run(PUBLISH, event_parameters(work.events))
+                await session.run(PUBLISH, self.parameters(work.events))
         if work.events:
-            self.wake()
+            await self.committed(work.events)
 
-    def wake(self) -> None:
+    def parameters(self, events: Sequence[Event]) -> dict[str, object]:
+        """Return the parameters of :data:`PUBLISH`, with which it writes ``events``."""
+        kept = events if self._durable else ()
+        return {
+            "event_ids": [event.event_id for event in kept],
+            "topics": [event.topic for event in kept],
+            "keys": [event.key for event in kept],
+            "payloads": [encode(event).decode() for event in kept],
+        }
+
+    async def committed(self, events: Sequence[Event]) -> None:
         """Relay now; whoever has committed a statement with :data:`PUBLISH` calls it."""
-        self._work.set()
+        if self._durable:
+            self._work.set()
+            return
+        try:
+            outcomes = await self._publisher.publish([message_of(event) for event in events])
+        except StoreError:
+            outcomes = [False] * len(events)
+        for event, confirmed in zip(events, outcomes, strict=True):
+            if not confirmed:
+                _LOG.warning("%s %s is lost: Kafka did not confirm it", event.topic, event.event_id)
 
     async def run(self) -> None:
         """Relay until cancelled. With several processes of a service one relays and the others stand by."""
@@ -157,8 +175,6 @@ class Outbox:
         outcomes = await self._publisher.publish(messages)
         done = [row for row, confirmed in zip(wave, outcomes, strict=True) if confirmed]
         await session.run(_DONE, ([row["id"] for row in done],))
-        for row in done:
-            self._published.labels(row["topic"]).inc()
         if len(done) < len(wave):
             raise StoreError("Kafka did not confirm an event")
 
@@ -168,16 +184,6 @@ class Outbox:
                 await self._work.wait()
         except TimeoutError:
             return
-
-
-def event_parameters(events: Sequence[Event]) -> dict[str, object]:
-    """Return the parameters of :data:`PUBLISH`."""
-    return {
-        "event_ids": [event.event_id for event in events],
-        "topics": [event.topic for event in events],
-        "keys": [event.key for event in events],
-        "payloads": [encode(event).decode() for event in events],
-    }
 
 
 def waves(rows: Iterable[Row]) -> list[list[Row]]:

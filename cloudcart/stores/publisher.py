@@ -21,6 +21,7 @@ from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.messaging import may_act_on_publishing, publish_through_faults
 from cloudcart.events import Event, encode
 from cloudcart.exceptions import StoreError
+from cloudcart.telemetry.metrics import Telemetry
 
 _CONFIRM: Final = 20.0  # seconds for the broker to confirm; longer than a pause that a broker is expected to survive
 
@@ -49,17 +50,25 @@ class Publisher:
         bootstrap: address of the cluster, ``host:port``.
         client: how the cluster knows this process.
         faults: what is active in this process; acts on each message before it is sent.
+        telemetry: where confirmed messages are counted, if given.
         patience: seconds for the broker to confirm.
     """
 
     def __init__(
-        self, bootstrap: str, client: str, *, faults: ActiveFaults | None = None, patience: float = _CONFIRM
+        self,
+        bootstrap: str,
+        client: str,
+        *,
+        faults: ActiveFaults | None = None,
+        telemetry: Telemetry | None = None,
+        patience: float = _CONFIRM,
     ) -> None:
         self._bootstrap = bootstrap
         self._client = client
         self._broker: KafkaBroker | None = None
         self._faults = faults
         self._patience = patience
+        self._published = telemetry.kafka_events_published_total if telemetry else None
         self._connecting = asyncio.Lock()
         self._leaving: set[asyncio.Future[None]] = set()
 
@@ -69,6 +78,13 @@ class Publisher:
         Raises:
             StoreError: the cluster cannot be reached, or does not answer; some may have been sent.
         """
+        outcomes = await self._publish(messages)
+        if self._published is not None:
+            for message, confirmed in zip(messages, outcomes, strict=True):
+                self._published.labels(message.topic).inc(confirmed)
+        return outcomes
+
+    async def _publish(self, messages: Sequence[Message]) -> list[bool]:
         faults = self._faults
         if faults is None or not any(may_act_on_publishing(faults, message.topic) for message in messages):
             return await self._send_all(messages)

@@ -1,12 +1,13 @@
 """Creates what the services keep in PostgreSQL: for each one a role, a schema of the same name, and its tables.
 
-Called by the lab and by tests before services start, on one connection; everything is created only where it is missing.
-No service can read another's tables: a role owns its schema and has rights nowhere else.
+No service can read another's tables: a role owns its schema and has rights nowhere else. Used by ``stores.migrations``,
+which knows what is missing, and by tests of the stores. Not here: tables that exist and are to change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -17,6 +18,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from cloudcart.exceptions import StoreError
 from cloudcart.stores.database import conninfo
+
+# As Alembic would make it: from here on its revisions lead (``stores.migrations``).
+_NOTE_VERSION: Final = """
+CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY);
+INSERT INTO alembic_version VALUES ({version})
+"""
 
 
 def create_schema(admin_url: str, tables: Mapping[str, MetaData], password: str | None = None) -> None:
@@ -30,10 +37,10 @@ def create_schema(admin_url: str, tables: Mapping[str, MetaData], password: str 
     Raises:
         StoreError: PostgreSQL is not there.
     """
-    statements = [line for service, metadata in tables.items() for line in _statements(service, metadata, password)]
     try:
         with psycopg.connect(conninfo(admin_url), autocommit=True) as connection:
-            connection.execute(sql.SQL(";\n").join(statements))  # one round trip, and one transaction
+            for service, metadata in tables.items():
+                run_together(connection, (*role_statements(service, password), *table_statements(service, metadata)))
     except psycopg.OperationalError as error:
         raise StoreError(f"PostgreSQL is not there: {error}") from error
 
@@ -45,7 +52,13 @@ def url_for_role(admin_url: str, role: str, password: str | None = None) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _statements(service: str, metadata: MetaData, password: str | None) -> Iterator[sql.Composable]:
+def run_together(connection: psycopg.Connection[Any], statements: Iterable[sql.Composable]) -> None:
+    """Run statements in one round trip and one transaction."""
+    connection.execute(sql.SQL(";\n").join(statements))
+
+
+def role_statements(service: str, password: str | None) -> Iterator[sql.Composable]:
+    """Yield what gives a service its role and its schema, as far as they are missing."""
     role = sql.Identifier(service)
     yield sql.SQL("DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$").format(
         role=role
@@ -54,6 +67,17 @@ def _statements(service: str, metadata: MetaData, password: str | None) -> Itera
         yield sql.SQL("ALTER ROLE {role} PASSWORD {password}").format(role=role, password=sql.Literal(password))
     yield sql.SQL("ALTER ROLE {role} SET search_path = {role}").format(role=role)
     yield sql.SQL("CREATE SCHEMA IF NOT EXISTS {role} AUTHORIZATION {role}").format(role=role)
+
+
+def table_statements(service: str, metadata: MetaData, version: str | None = None) -> Iterator[sql.Composable]:
+    """Yield what creates a service's missing tables, as its own role.
+
+    Args:
+        service: names role and schema.
+        metadata: the tables.
+        version: the revision to note for a schema that had none of them.
+    """
+    role = sql.Identifier(service)
     yield sql.SQL("SET ROLE {role}").format(role=role)
     yield sql.SQL("SET search_path = {role}").format(role=role)
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves this one untyped
@@ -61,4 +85,7 @@ def _statements(service: str, metadata: MetaData, password: str | None) -> Itera
         yield sql.SQL(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)))
         for index in sorted(table.indexes, key=lambda each: str(each.name)):
             yield sql.SQL(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect)))
+    if version is not None:
+        yield sql.SQL(_NOTE_VERSION).format(version=sql.Literal(version))
+    yield sql.SQL("RESET search_path")
     yield sql.SQL("RESET ROLE")

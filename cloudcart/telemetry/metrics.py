@@ -177,6 +177,9 @@ class Telemetry:
         self.event_loop_lag_seconds = DurationHistogram(
             "event_loop_lag_seconds", "How late the event loop ran a timer.", registry=registry
         )
+        self.kafka_events_published_total = Counter(
+            "kafka_events_published_total", "Events that Kafka has confirmed.", ["topic"], registry=registry
+        )
         self.service_restarts_total = Counter(
             "service_restarts_total", "Restarts by the supervisor.", ["service"], registry=registry
         ).labels(service)

@@ -132,6 +132,29 @@ def test_middleware_metric_control_plane_and_events_agree(echo: Any, request_to:
     asyncio.run(run())
 
 
+def test_a_fault_that_requests_bring_along_has_the_same_accounts(echo: Any, request_to: Any) -> None:
+    async def run() -> None:
+        lab = Lab()
+        watching = asyncio.create_task(lab.ledger.watch())
+        async with lab.service("products") as active:
+            ChaosMetrics(active, registry := CollectorRegistry())
+            header = {"x-cloudcart-inject": "error;status=502;target=products;probability=0.5"}
+            app = ChaosMiddleware(echo, active=active)
+            marks = [mark for n in range(40) for mark in (await request_to(app, key=f"k{n}", headers=header)).marks]
+            (fault_id,), hits = set(marks), len(marks)
+            await until(lambda: sum(event.count for event in lab.events) == hits)
+            entry = await lab.ledger.look(fault_id)
+            assert (entry.state, entry.drawn, entry.injected) == ("carried", 40, hits)
+            labels = {"fault_id": fault_id, "kind": "error"}
+            assert registry.get_sample_value("chaos_faults_injected_total", labels) == hits
+            assert {(event.fault_id, event.service) for event in lab.events} == {(fault_id, "products")}
+            assert (await lab.ledger.heal(fault_id)).state == "carried", "nothing is left to heal"
+            assert list(lab.ledger.active()) == []
+        watching.cancel()
+
+    asyncio.run(run())
+
+
 def test_hits_are_told_about_every_second_and_the_end_by_itself(echo: Any, request_to: Any) -> None:
     async def run() -> None:
         lab = Lab(Chaos(poll=0.05))

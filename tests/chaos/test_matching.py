@@ -81,6 +81,13 @@ def test_user_by_the_token_s_claim() -> None:
     assert not matches(inbound(authorization=bearer(sub="8"), x_arm="b"), user=7, header="x-arm")
 
 
+def test_user_as_services_pass_it_on_to_each_other() -> None:
+    assert matches(inbound(x_cloudcart_user="7"), user=7)
+    assert not matches(inbound(x_cloudcart_user="8"), user=7)
+    assert not matches(inbound(x_cloudcart_user="seven"), user=7)
+    assert matches(inbound(x_cloudcart_user="8", authorization=bearer(sub="7")), user=7), "a token says it better"
+
+
 @given(st.binary(max_size=60))
 def test_a_token_that_is_none_names_nobody(text: bytes) -> None:
     assert user_of([(b"authorization", b"Bearer " + text)]) is None

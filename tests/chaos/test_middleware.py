@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+import uvicorn
 
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.middleware import ChaosMiddleware
@@ -16,6 +17,12 @@ def wrap(app: Any, *documents: dict[str, Any], lab: bool = True, seed: int = 7) 
     for place, document in enumerate(documents):
         active.add(parse_fault({"target": "mine", **document}, services=None), f"f{place}", ordinal=place)
     return ChaosMiddleware(app, active=active)
+
+
+def test_servers_see_that_it_is_asgi_3(echo: Any) -> None:
+    config = uvicorn.Config(wrap(echo))
+    config.load()
+    assert config.interface == "asgi3"
 
 
 def test_without_a_fault_the_application_gets_the_very_same_call(request_to: Any) -> None:
@@ -100,7 +107,7 @@ def test_the_same_seed_hits_the_same_requests_whatever_the_concurrency(echo: Any
         {"kind": "latency", "min": "0ms", "max": "2ms", "probability": 0.3},
         {"kind": "error", "probability": 0.2},
     )
-    alone, again, many = [hit_keys(wrap(echo, *documents), request_to, n) for n in (1, 1, 32)]
+    alone, again, many = [hit_keys(wrap(echo, *documents), request_to, n) for n in (1, 1, 64)]
     assert alone == again == many
     assert 0 < len(alone) < 300
     assert hit_keys(wrap(echo, *documents, seed=8), request_to, 1) != alone

@@ -130,6 +130,16 @@ def test_a_repeated_fault_draws_for_each_round() -> None:
     carry_out(test, service="chaos")
 
 
+def test_a_fault_that_is_changed_lets_go_and_acts_anew() -> None:
+    async def test(active: ActiveFaults, place: Place) -> None:
+        for share in (0.25, 0.75):
+            active.add(parse_fault({"kind": "db_pool_drain", "target": "products", "share": share}), "f")
+            await until(lambda share=share: place.held == share)
+        assert place.calls == 2
+
+    carry_out(test)
+
+
 def test_a_fault_that_comes_back_acts_again() -> None:
     async def test(active: ActiveFaults, place: Place) -> None:
         fault = parse_fault({"kind": "db_pool_drain", "target": "products"})

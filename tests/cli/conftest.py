@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import psutil
 import pytest
 
+from cloudcart.cli.schemas import output_schema
 from cloudcart.lab.directory import STATE_DIR
 
+PROMISED = ("up", "status", "faults", "check-invariants")
 DEADLINE = 60.0  # seconds; a start takes three when nothing else runs
 
 
@@ -54,10 +57,13 @@ class CommandLine:
                 process.kill()
 
     def json(self, *arguments: str) -> Any:
-        """Run a command that must succeed and return what it printed."""
+        """Run a command that must succeed and return what it printed, which must be of the shape that is promised."""
         done = self(*arguments, "--json")
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        document = json.loads(done.stdout)
+        if arguments[0] in PROMISED:
+            jsonschema.validate(document, output_schema(arguments[0]))
+        return document
 
     @staticmethod
     def wait_until(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:

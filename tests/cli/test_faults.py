@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from cloudcart.cli.program import program
-from cloudcart.faults import FAULTS, catalogue
+from cloudcart.faults import FAULTS
+from cloudcart.faults.catalogue import catalogue
 
 
 def invoke(*arguments):
@@ -80,7 +81,7 @@ def test_no_such_kind(arguments):
             "ttl: given by an option and by --param",
         ),
         (["latency", "--target", "products"], "give fixed"),
-        (["error"], "Missing option '--target'"),
+        (["error"], "target: give --target"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_named_and_nothing_is_asked_of_a_lab(arguments, sentence):
@@ -95,3 +96,32 @@ def test_heal_takes_an_id_or_all():
     answer = invoke("heal", "f1", "--all")
     assert answer.exit_code == 2
     assert "not both" in answer.stderr
+
+
+def test_a_document_instead_of_words(tmp_path):
+    path = tmp_path / "fault.yaml"
+    path.write_text("kind: error\ntarget: products\nprobability: 2\n")
+    answer = inject("--file", str(path), "--name", "no-such-lab")
+    assert answer.exit_code == 2
+    assert "fault.yaml, line 3, probability: a share lies between 0 and 1" in answer.stderr
+    path.write_text("kind: error\ntarget: products\n")
+    assert "no lab 'no-such-lab' is running" in inject("--file", str(path), "--name", "no-such-lab").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["error", "--file", "fault.yaml"], "kind: the fault is in fault.yaml; write it there, or leave --file out"),
+        (["--target", "products"], "kind: give the KIND of fault, as latency, or a document with --file"),
+        (["--file", "none.yaml"], "none.yaml cannot be read"),
+    ],
+)
+def test_words_and_document_are_not_mixed(arguments, sentence):
+    answer = inject(*arguments)
+    assert answer.exit_code == 2
+    assert sentence in answer.stderr
+
+
+def test_schemas_are_printed():
+    for name in ("experiment", "fault", "run"):
+        assert json.loads(invoke("schema", name).stdout)["$schema"]

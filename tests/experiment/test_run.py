@@ -83,6 +83,24 @@ def test_nothing_is_broken_afterwards(lab, finished):
     assert lab.chaos.faults()[-1]["state"] != "active"
 
 
+def test_a_fault_that_hits_nothing_makes_the_run_inconclusive(lab, tmp_path):
+    """Every objective holds, and still nothing is concluded from it."""
+    nobody = parse_fault({"kind": "error", "target": "products", "header": "x-nobody-sends=this"})
+    finished = run(
+        Experiment(
+            name="nothing_is_broken",
+            load=LoadProfile(journey="browse", rate=25, duration=4, warmup=1),
+            faults=(ScheduledFault(fault=nobody, start=1.5, duration=2),),
+            objectives=(Objective.parse("errors < 50%"),),
+        ),
+        lab,
+        folder=tmp_path,
+    )
+    assert finished.verdict is Verdict.INCONCLUSIVE
+    assert [found["verdict"] for found in finished.record["objectives"]] == ["pass"]
+    assert any("hit no request" in note for note in finished.record["notes"])
+
+
 def test_client_scrapes_and_prometheus_agree_on_one_experiment(lab, tmp_path):
     """Within 5 %, over a window in the middle of steady load; the client's figures are the truth."""
     if not is_installed() and not os.environ.get("CLOUDCART_REQUIRE_PROMETHEUS"):

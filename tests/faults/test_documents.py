@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudcart.exceptions import FaultError
-from cloudcart.faults import FAULTS, MAX_TTL, Target, Timeout, catalogue, parse_fault
+from cloudcart.faults import FAULTS, MAX_TTL, Target, Timeout, parse_fault
+from cloudcart.faults.catalogue import catalogue
 
 VALID: dict[str, dict[str, Any]] = {
     "latency": {"median": "80ms", "p99": "900ms"},

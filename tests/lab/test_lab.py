@@ -98,6 +98,8 @@ def test_restart_with_other_settings(lab, wait_for):
     lab.control("restart", service="notifications", overrides={"notifications.batch": 7})
     wait_for(lambda: lab.status().services["notifications"].restarts == before.restarts + 1)
     lab.wait_ready()
+    deployments = 'cloudcart_deployments_total{service="notifications"} 2.0'
+    assert deployments in httpx.get(f"{lab.urls['notifications']}/metrics", trust_env=False).text
 
 
 def test_unknown_commands_and_processes_are_named(lab):

@@ -9,6 +9,7 @@ import pytest
 from cloudcart.exceptions import UsageError
 from cloudcart.lab.service_process import ServiceProcess
 from cloudcart.lab.services import Services
+from cloudcart.settings import Settings
 
 
 @pytest.fixture
@@ -69,3 +70,41 @@ def test_a_hold_ends_at_its_deadline_when_nobody_asks_again(services, wait_for):
 def test_letting_go_of_what_is_not_held_changes_nothing(services):
     services.hold("users", "kill-1", pause=True, seconds=0)
     assert services.start()
+
+
+@pytest.fixture
+def released(tmp_path):
+    """One service with settings, that is never started."""
+    return Services([ServiceProcess("users", Settings(lab=True), 0, tmp_path / "users.log")])
+
+
+def failing(services):
+    """Return the share that the present release fails, and how many were deployed."""
+    (service,) = services._services.values()
+    return service.released.settings.release.failing, service.released.deployments
+
+
+def test_the_newest_release_runs_until_it_is_withdrawn(released):
+    released.deploy("users", "bad-1", {"release.failing": 0.3}, release="abc", seconds=60)
+    released.deploy("users", "bad-2", {"release.failing": 0.6}, release="def", seconds=60)
+    assert failing(released) == (0.6, 3)
+    released.deploy("users", "bad-2", {"release.failing": 0.6}, release="def", seconds=60)
+    released.deploy("users", "bad-1", {}, release="", seconds=0)
+    assert failing(released) == (0.6, 3), "neither renewing nor withdrawing an older one deploys anything"
+    released.deploy("users", "bad-2", {}, release="", seconds=0)
+    assert failing(released) == (0.0, 4)
+
+
+def test_a_release_is_withdrawn_at_its_deadline_when_nobody_asks_again(released, wait_for):
+    released.hold("users", "kill-1", pause=False, seconds=60)  # so that nothing is started here
+    released.deploy("users", "bad-1", {"release.failing": 0.3}, release="abc", seconds=0.05)
+    assert released.next_due - time.monotonic() <= 0.05
+    wait_for(lambda: released.next_due <= time.monotonic())
+    assert not released.start()
+    assert failing(released) == (0.0, 3)
+
+
+def test_a_release_with_a_setting_that_does_not_exist_is_refused(released):
+    with pytest.raises(UsageError, match=r"there is no setting 'release\.colour'"):
+        released.deploy("users", "bad-1", {"release.colour": "red"}, release="abc", seconds=60)
+    assert failing(released) == (0.0, 1)

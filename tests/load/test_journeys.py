@@ -8,11 +8,14 @@ from cloudcart import lab
 from cloudcart.load import LoadProfile, list_journeys, start_load
 
 LAST_STEP = {
-    "admin": "GET /api/users",
+    "admin": "GET /api/orders/{id}",
     "browse": "GET /api/products/{id}",
     "checkout": "GET /api/orders/my-orders",
     "mixed": "GET /api/notifications",
+    "persistent": "POST /api/orders/{id}/pay",
     "register": "GET /api/products",
+    "rush": "POST /api/orders/{id}/pay",
+    "storm": "GET /api/products",
     "tracking": "GET /api/notifications",
 }
 

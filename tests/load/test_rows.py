@@ -49,7 +49,7 @@ def test_rows_survive_both_files(tmp_path_factory, written):
     columns = RowReader(folder / "live").update()
     expected = [without_control_characters(row) for row in written]
     assert [Row(*row) for row in zip(*columns.values(), strict=True)] == expected
-    write_parquet(folder / "live", folder / "final", {})
+    write_parquet([folder / "live"], folder / "final", {})
     assert [Row(**row) for row in parquet.read_table(folder / "final").to_pylist()] == expected
 
 
@@ -76,7 +76,7 @@ def test_a_line_cut_by_a_kill_is_left_out_of_parquet(tmp_path):
     writer.add(ROW)
     writer.flush()
     live.write_bytes(live.read_bytes() + b"1.5\t1.6")
-    write_parquet(live, final, {"load": "browse"})
+    write_parquet([live], final, {"load": "browse"})
     table = parquet.read_table(final)
     assert [Row(**row) for row in table.to_pylist()] == [ROW]
     assert json.loads(table.schema.metadata[METADATA_KEY]) == {"load": "browse"}

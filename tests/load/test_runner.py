@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from types import SimpleNamespace
 
+import httpx
 import psutil
 import pytest
 from pyarrow import parquet
@@ -97,6 +98,54 @@ def test_rows_come_while_load_is_given(give):
         assert load.running
     assert not load.running
     assert load.report.arrivals < 1000  # it was stopped, not waited for
+
+
+def test_workers_share_the_arrivals_and_begin_together(shop, give, tmp_path):
+    load = give("browse", rate=40, duration="1s", workers=2)
+    load.wait()
+    path = load.stop()
+    firsts = sorted((row for row in rows_of(load) if row.step == 1), key=lambda row: row.arrival)
+    assert [row.arrival for row in firsts] == list(range(1, 41))
+    assert [row.due - load.started for row in firsts] == pytest.approx([i / 40 for i in range(40)], abs=1e-4)
+    assert parquet.read_table(path).num_rows == len(rows_of(load)) == load.report.requests
+    assert load.report.arrivals == 40
+    assert all(is_gone(pid) for pid in load.pids)
+    assert len(load.pids) == 2
+    names = {file.name for file in (tmp_path / "run").iterdir()}
+    assert names == {"requests.parquet", "generator.log", "generator-2.log"}
+
+
+def test_workers_share_the_users_of_the_closed_model(give):
+    with give(users=5, pacing="100ms", duration="1s", workers=2) as load:
+        load.wait()
+    arrivals = [row.arrival for row in rows_of(load) if row.step == 1]
+    assert len(arrivals) == len(set(arrivals))  # each visit has a number of its own, whichever worker it was
+    assert load.report.visitors == 5
+
+
+def test_a_worker_that_dies_ends_the_run_with_a_doubt(give):
+    with give(rate=20, duration="30s", workers=2) as load:
+        load.wait_for_traffic()
+        os.kill(load.pids[1], signal.SIGKILL)
+        wait_until(lambda: not load.running)
+    assert "SIGKILL" in load.saturated
+    assert all(is_gone(pid) for pid in load.pids)
+
+
+def test_locusts_own_page_can_be_served(shop, tmp_path):
+    profile = LoadProfile(journey="browse", rate=20, duration="20s")
+    with start_load(profile, host=shop.url, folder=tmp_path / "run", web=0) as load:
+        load.wait_for_traffic()
+        page = httpx.get(load.web, timeout=10)
+        assert page.status_code == 200
+        assert "Locust" in page.text
+        wait_until(lambda: httpx.get(f"{load.web}/stats/requests", timeout=10).json()["stats"][0]["num_requests"] > 0)
+
+
+def test_the_page_of_several_workers_is_refused(shop, tmp_path):
+    profile = LoadProfile(journey="browse", rate=20, duration="1s", workers=2)
+    with pytest.raises(UsageError, match="shows one process"):
+        start_load(profile, host=shop.url, folder=tmp_path / "run", web=0)
 
 
 def test_the_closed_model_has_no_due_times(give):

@@ -4,17 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-QUIET = ("-p", "no:cacheprovider")
-
-
-@pytest.fixture
-def run_pytest(pytester):
-    def run(source: str, *arguments: str):
-        pytester.makepyfile(test_example=source)
-        return pytester.runpytest_subprocess(*QUIET, *arguments)
-
-    return run
-
 
 def test_markers_and_options_are_listed(pytester):
     pytester.runpytest_subprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.cloudcart_slo*"])
@@ -35,8 +24,16 @@ def test_the_fixtures_give_a_running_shop(run_pytest):
             created = cloudcart_client.post("/api/orders", json=order)
             assert created.status_code == 201
             assert cloudcart_events.wait_for("order.created")[0].order_id == created.json()["id"]
+
+        def test_invariants(cloudcart_client, cloudcart_invariants):
+            order = {"items": [{"product_id": 1, "quantity": 1}]}
+            order_id = cloudcart_client.post("/api/orders", json=order).json()["id"]
+            cloudcart_client.post(f"/api/orders/{order_id}/pay", json={"payment_method": "card"}).raise_for_status()
+            found = cloudcart_invariants()
+            assert found.passed, found.explain()
+            assert found.explain().startswith("pass         stock adds up: ")
         """
-    ).assert_outcomes(passed=2)
+    ).assert_outcomes(passed=3)
 
 
 def test_faults_and_data_of_one_test_are_gone_in_the_next(run_pytest):
@@ -88,7 +85,7 @@ def test_products(cloudcart_run):
 
 def test_a_broken_claim_fails_and_says_what_was_read(run_pytest, pytester):
     result = run_pytest(SCENARIO.format(fault=""), "--cloudcart-seed", "3")
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(failed=2)  # the objective, and the test
     result.stdout.fnmatch_lines(
         ["*FAIL: Products may fail and nobody notices*", "*fail*errors < 5%*", "*seed 3; report: *"]
     )
@@ -124,7 +121,7 @@ def test_nonsense_in_a_marker_is_one_clear_sentence(run_pytest, marker, message)
 def test_a_pytest_under_gevent_is_refused(pytester):
     pytester.makeconftest("import gevent.monkey; gevent.monkey.patch_all()")
     pytester.makepyfile("def test_it(): pass")
-    result = pytester.runpytest_subprocess(*QUIET, "-W", "ignore")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "ignore")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*gevent has patched this pytest process*"])
 

@@ -56,7 +56,7 @@ def test_the_report_says_verdict_claim_story_and_figures(recorded):
         "Check-out goes on while the product service answers slowly.",
         "The claim does not hold: 4 of 6 objectives and 4 of 4 invariants held.",
         "40 visits a second arrived for the journey 'checkout'",
-        "From 8.0 s to 18.0 s, +80ms on products: it hit",
+        "From 8.0 s to 18.0 s, +80ms on products (with a probability of 30 %): it hit",
         "after the last heal it was as good as before",
         "errors < 1%",
         "too few samples for p99.9: 800, and it takes 2,995",

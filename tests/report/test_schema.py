@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import jsonschema
 import pytest
 
 from cloudcart.report import run_schema
+
+RUNS = Path(__file__).parents[2] / "notebooks" / "runs"
 
 
 @pytest.fixture(scope="module")
 def validator():
     jsonschema.Draft202012Validator.check_schema(run_schema())
     return jsonschema.Draft202012Validator(run_schema())
+
+
+@pytest.mark.parametrize("name", sorted(folder.name for folder in RUNS.iterdir()))
+def test_recorded_runs_are_valid(validator, name):
+    validator.validate(json.loads((RUNS / name / "run.json").read_text()))
 
 
 @pytest.mark.parametrize("what", [{}, {"broken_errors": 0.08}, {"saturated": "it used 97% of a core"}])

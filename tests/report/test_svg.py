@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cloudcart.report.interval import draw_interval
 from cloudcart.report.scale import Scale, round_ticks
-from cloudcart.report.svg import Band, Chart, Line, Span, draw
+from cloudcart.report.svg import Band, Bound, Chart, Line, Span, draw
 
 
 def chart(**changes):
@@ -105,7 +105,7 @@ def test_labels_at_line_ends_do_not_overlap():
 
 
 def test_a_near_bound_is_drawn_and_a_far_one_is_left_out():
-    drawing = draw(chart(bounds=[(0.5, "p99 < 500ms"), (30.0, "p99 < 30s")]), "x")
+    drawing = draw(chart(bounds=[Bound(0.5, "p99 < 500ms", 2.0, 8.0), Bound(30.0, "p99 < 30s")]), "x")
     assert [label.text for label in by_class(drawing, "bound-label")] == ["p99 < 500ms"]
 
 
@@ -130,3 +130,11 @@ def test_an_interval_is_drawn_beside_its_bound(value, low, high, good):
     for part in root.iter():
         assert float(part.get("width", 0)) >= 0
     assert len([part for part in root if part.get("class") == "value"]) == (value is not None)
+
+
+def test_a_bound_is_drawn_over_the_time_that_it_is_about():
+    whole, part = by_class(
+        draw(chart(bounds=[Bound(0.4, "p95 < 400ms"), Bound(0.5, "p99 < 500ms", 2.0, 8.0)]), "x"), "bound"
+    )
+    x = Scale(0.0, 10.0, float(whole.get("x1")), float(whole.get("x2")))
+    assert (float(part.get("x1")), float(part.get("x2"))) == pytest.approx((x(2.0), x(8.0)), abs=0.1)

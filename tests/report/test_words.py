@@ -106,3 +106,10 @@ def test_figures_are_cut_into_slices_and_phases(recorded):
     assert [phase.name for phase in figures.phases] == ["warm-up", "steady", "fault", "recovery"]
     assert set(figures.saturation) == {"cpu", "lag"}  # a signal of a single route is not one of the service
     assert set(figures.saturation["cpu"]) == {"gateway", "users", "products", "orders", "chaos", "notifications"}
+
+
+def test_the_story_says_what_was_switched_off_and_how_often_a_fault_strikes():
+    run = {"settings": {"gateway.retries": "off"}, "faults": [{**fault(100, 5), "probability": 0.05}]}
+    told = story(run, NOTHING)
+    assert "The shop ran with gateway.retries=off." in told
+    assert "(with a probability of 5 %)" in told[1]

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from prometheus_client import CollectorRegistry
 from starlette.responses import StreamingResponse
@@ -82,6 +83,12 @@ class Stack:
     def counted(self, route: str, status: int, method: str = "GET") -> float:
         labels = {"service": "products", "method": method, "route": route, "status": str(status)}
         return self.registry.get_sample_value("http_requests_total", labels) or 0.0
+
+
+def test_servers_see_that_it_is_asgi_3() -> None:
+    config = uvicorn.Config(Stack().app)
+    config.load()
+    assert config.interface == "asgi3"
 
 
 def test_templates_come_from_the_application_also_from_included_routers() -> None:

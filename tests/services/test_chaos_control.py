@@ -161,6 +161,57 @@ def test_any_document_is_refused_or_can_be_healed() -> None:
         runner.run(stack.aclose())
 
 
+def test_a_list_is_injected_as_a_whole_or_not_at_all() -> None:
+    async def test(http: httpx.AsyncClient) -> None:
+        error = {"kind": "error", "target": "orders"}
+        refused = await http.post("/chaos/faults", json=[LATENCY, {**error, "status": 200}])
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "faults[1].status")
+        assert (await http.get("/chaos/faults")).json() == []
+        created = await http.post("/chaos/faults", json=[LATENCY, LATENCY, error])
+        assert created.status_code == 201
+        told = await poll(http)
+        assert [fault["id"] for fault in told["faults"]] == [fault["id"] for fault in created.json()]
+        assert [fault["ordinal"] for fault in told["faults"]] == [0, 1, 0], "two alike draw apart"
+        assert told["version"] == 1, "no service ever sees a part of them"
+        too_many = await http.post("/chaos/faults", json=[LATENCY] * 498)
+        assert (too_many.status_code, len((await poll(http))["faults"])) == (409, 3)
+        assert (await http.post("/chaos/faults", json=[])).status_code == 422
+
+    with_plane(test, configuration=quick_poll())
+
+
+def test_a_configuration_is_taken_over_as_a_whole_or_not_at_all() -> None:
+    async def test(http: httpx.AsyncClient) -> None:
+        kept = (await http.post("/chaos/faults", json=LATENCY)).json()["id"]
+        wrong = {"enabled": True, "error_rate": 0.5, "faults": [{"kind": "error", "target": "nobody"}]}
+        refused = await http.put("/chaos/config", json=wrong)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "faults[0].target")
+        config = (await http.get("/chaos/config")).json()
+        assert (config["enabled"], config["error_rate"], [f["id"] for f in config["faults"]]) == (False, 0.1, [kept])
+
+    with_plane(test)
+
+
+def test_reset_heals_everything_and_puts_the_knobs_back() -> None:
+    async def test(http: httpx.AsyncClient) -> None:
+        await http.put("/chaos/config", json={"enabled": True, "error_rate": 0.5})
+        await http.post("/chaos/faults", json=LATENCY)
+        config = (await http.post("/chaos/reset")).json()
+        assert (config["enabled"], config["error_rate"], config["faults"]) == (False, 0.1, [])
+
+    with_plane(test)
+
+
+def test_a_change_is_admitted_like_an_injection() -> None:
+    async def test(http: httpx.AsyncClient) -> None:
+        where = (await http.post("/chaos/faults", json={"kind": "redis_flush", "target": "redis"})).headers["location"]
+        for wrong in ({"every": "0s"}, {"method": "GET"}):
+            assert (await http.patch(where, json=wrong)).status_code == 422
+        assert (await http.patch(where, json={"every": "5s"})).json()["every"] == "5s"
+
+    with_plane(test, configuration=LAB.with_overrides({"stores.redis": "redis://nowhere"}))
+
+
 def test_a_change_is_a_merge_patch() -> None:
     async def test(http: httpx.AsyncClient) -> None:
         where = (await http.post("/chaos/faults", json={**LATENCY, "first": 5})).headers["location"]

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from cloudcart.events import ChaosCleared, decode
 from cloudcart.lab.broker import Broker
 from cloudcart.services.chaos_control.publisher import Publisher
+from cloudcart.telemetry.metrics import Telemetry
 
 
 def event(number: int) -> ChaosCleared:
@@ -19,7 +20,8 @@ def event(number: int) -> ChaosCleared:
 
 def test_events_reach_their_topic(broker: Broker) -> None:
     async def run() -> list[Any]:
-        publisher = Publisher(broker.address)
+        telemetry = Telemetry("test")
+        publisher = Publisher(broker.address, telemetry=telemetry)
         running = asyncio.create_task(publisher.run())
         sent = [event(n) for n in range(3)]
         for one in sent:
@@ -27,6 +29,7 @@ def test_events_reach_their_topic(broker: Broker) -> None:
         async with asyncio.timeout(15):
             while publisher.published < 3:  # noqa: ASYNC110 - the publisher tells nobody
                 await asyncio.sleep(0.01)
+        assert b'kafka_events_published_total{topic="chaos.cleared"} 3.0' in telemetry.exposition()
         consumer = AIOKafkaConsumer(
             ChaosCleared.topic, bootstrap_servers=broker.address, auto_offset_reset="earliest", group_id=None
         )

@@ -115,6 +115,29 @@ def test_unreadable_messages_are_set_aside_and_the_rest_flows_on(
     assert "user.created" in headers["error"]
 
 
+def test_without_dead_letters_everything_behind_a_poison_message_waits(
+    start_shop: Any, fresh_broker: Broker, eventually: Any
+) -> None:
+    async def main() -> None:
+        switched_off = {"notifications.dead_letters": "off"}
+        async with start_shop("notifications", kafka=fresh_broker.address, overrides=switched_off) as shop:
+            await publish(fresh_broker.address, welcome(7))
+
+            async def welcomed() -> bool:
+                return bool(await messages_of(shop))
+
+            await eventually(welcomed, JOINING)
+            await publish(fresh_broker.address, Message("user.created", b"7", b"no json"), welcome(7))
+
+            async def behind() -> bool:
+                return await shop.metric("notifications", "kafka_consumergroup_lag", topic="user.created") == 2
+
+            await eventually(behind)
+            assert len(await messages_of(shop)) == 1
+
+    asyncio.run(main())
+
+
 def dead_letters(address: str, topic: str, count: int) -> list[tuple[bytes, dict[str, str]]]:
     reader = Consumer({"bootstrap.servers": address, "group.id": "reader", "auto.offset.reset": "earliest"})
     reader.subscribe([topic])

@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 
 from cloudcart.events import decode
@@ -152,6 +153,34 @@ def test_rights(start_shop: Any) -> None:
     asyncio.run(main())
 
 
+def test_old_keys_are_forgotten_and_young_ones_kept(
+    start_shop: Any, admin_sql: psycopg.Connection[Any], eventually: Any
+) -> None:
+    async def main() -> None:
+        async with start_shop("orders", "products", overrides={"stores.clean_up": "0.05s"}) as shop:
+            order = await ordered(shop, (1, 1))
+            assert (await pay(shop, order["id"], **{"idempotency-key": "old"})).status_code == 200
+            young = await shop.orders.post(
+                "/orders", json=basket((1, 1)), headers=shop.bearer() | {"idempotency-key": "young"}
+            )
+            admin_sql.execute(
+                "UPDATE orders.idempotency_keys SET created_at = created_at - interval '25 hours' WHERE key = 'old'"
+            )
+
+            async def kept() -> bool:
+                keys = admin_sql.execute("SELECT key FROM orders.idempotency_keys").fetchall()
+                return keys == [("young",)]
+
+            await eventually(kept)
+            assert (await pay(shop, order["id"], **{"idempotency-key": "old"})).status_code == 409  # and not charged
+            again = await shop.orders.post(
+                "/orders", json=basket((1, 1)), headers=shop.bearer() | {"idempotency-key": "young"}
+            )
+            assert again.json() == young.json()
+
+    asyncio.run(main())
+
+
 def test_idempotency_keys(start_shop: Any) -> None:
     async def main() -> None:
         async with start_shop("orders", "products") as shop:
@@ -193,6 +222,30 @@ def test_rush_for_the_last_ten(start_shop: Any, admin_sql: Any) -> None:
             assert await stock_of(shop, 3) == 0
             (payments,) = admin_sql.execute("SELECT count(*) FROM orders.payments").fetchone()
             assert payments == 10
+
+    asyncio.run(main())
+
+
+def test_taking_stock_at_once_is_a_switch(start_shop: Any) -> None:
+    async def main() -> None:
+        async with start_shop("orders", "products", overrides={"products.atomic_stock": "off"}) as shop:
+            await shop.products.patch("/products/3/stock", json={"stock": 2}, headers=shop.admin)
+            answers = [await pay(shop, (await ordered(shop, *lines))["id"]) for lines in [[(3, 1)], [(3, 2), (4, 1)]]]
+            assert [answer.status_code for answer in answers] == [200, 409]  # one after the other it does no harm
+            assert [await stock_of(shop, product) for product in (3, 4)] == [1, 10_000]
+            assert (await pay(shop, answers[0].json()["id"])).status_code == 409
+
+    asyncio.run(main())
+
+
+def test_charging_once_is_a_switch(start_shop: Any, admin_sql: Any) -> None:
+    async def main() -> None:
+        async with start_shop("orders", "products", overrides={"orders.charge_once": "off"}) as shop:
+            order = await ordered(shop, (1, 1))
+            key = {"idempotency-key": "the same"}
+            assert [(await pay(shop, order["id"], **key)).status_code for _ in range(2)] == [200, 200]
+            (amount,) = admin_sql.execute("SELECT amount FROM orders.payments").fetchone()
+            assert amount == 2 * Decimal("129.99")
 
     asyncio.run(main())
 

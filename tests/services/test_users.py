@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 import time
 from typing import Any
 
 import pytest
+
+from cloudcart.services.users.passwords import Passwords
+from cloudcart.telemetry.metrics import Telemetry
 
 NEW = {"username": "carla", "email": "Carla@example.org", "password": "long enough", "full_name": "Carla C."}
 
@@ -153,5 +159,18 @@ def test_no_reset_outside_a_lab(start_shop: Any) -> None:
         async with start_shop("users", overrides={"lab": False}) as shop:
             for path in ("/internal/reset", "/internal/prepare-users"):
                 assert (await shop.users.post(path, headers=shop.internal)).status_code == 404
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a niceness of its own on Linux only")
+def test_hashing_gives_way_to_requests() -> None:
+    async def main() -> None:
+        passwords = Passwords(4, Telemetry("test"))
+        try:
+            hashing = await passwords._in_thread(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            assert hashing > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        finally:
+            await passwords.close()
 
     asyncio.run(main())

@@ -51,7 +51,7 @@ def lab(short_directory: Path) -> Iterator[Lab]:
     """A shop without a rate limit; tests leave it whole."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(STATE_DIR, str(short_directory / "shops"))
-        overrides = {"gateway.rate_limit": "off"}
+        overrides = {"gateway.rate_limit": "off", "auth.bcrypt_rounds": 4}  # a hash is not what these tests are about
         with start(name="shop", prometheus=False, overrides=overrides) as running:
             yield running
 

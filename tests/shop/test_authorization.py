@@ -64,6 +64,7 @@ CASES = [
     Case("POST", "/chaos/inject/{kind}", 401, 403, 403, 201, {"min_ms": 1, "max_ms": 2, "ttl": "1s"}),
     Case("POST", "/chaos/enable", 401, 403, 403, 200),
     Case("POST", "/chaos/disable", 401, 403, 403, 200),
+    Case("POST", "/chaos/reset", 401, 403, 403, 200),
     Case("GET", "/chaos/test/{kind}", 401, 403, 403, 200, query="?ms=1"),
     Case("GET", "/chaos/faults", 401, 403, 403, 200),
     Case("POST", "/chaos/faults", 401, 403, 403, 201, LATENCY),

@@ -1,13 +1,19 @@
 """The shop against a model of it: any sequence of what users and administrators do, over HTTP, then the invariants.
 
-``CLOUDCART_EXAMPLES=500 pytest tests/shop/test_life_of_orders.py`` looks longer.
+Among what they do is the same call twice, and several calls at the same time. Each example is compared with the model;
+the invariants, for which all has to be quiet, are checked after every few. ``CLOUDCART_EXAMPLES=5000 pytest
+tests/shop/test_life_of_orders.py`` looks longer; an example takes about a fifth of a second.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -24,7 +30,8 @@ from hypothesis.stateful import (
 from cloudcart.lab import Lab
 from cloudcart.lab.event_tap import EventTap
 
-EXAMPLES = int(os.environ.get("CLOUDCART_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("CLOUDCART_EXAMPLES", "500"))
+STEPS = 12
 MOVES = {
     "awaiting_payment": {"confirmed", "cancelled"},
     "confirmed": {"shipped", "cancelled"},
@@ -34,11 +41,14 @@ MOVES = {
     "returned": set(),
 }
 GIVEN_BACK = {"cancelled", "returned"}
-PRODUCTS = 3
+PRODUCTS = 2
 USERS = 2
+PRICE = 2.5
+BATCH = 48  # examples on the same data; the more there are, the longer an invariant takes to check
+CHECKED = 6  # examples between two checks of the invariants: becoming quiet takes as long as an example
 
 picks = st.integers(0, 1000)
-quantities = st.integers(1, 4)
+orderings = st.lists(st.tuples(st.integers(0, PRODUCTS - 1), st.integers(1, 4)), min_size=1, max_size=3)
 
 
 @dataclass
@@ -47,21 +57,61 @@ class Ordered:
 
     buyer: int
     lines: list[tuple[int, int]]
-    status: str = "awaiting_payment"
-    key: str = ""
-    body: dict[str, Any] = field(default_factory=dict)
+    key: str
     answer: bytes = b""
     receipt: bytes = b""
+    status: str = "awaiting_payment"
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"items": [{"product_id": product, "quantity": quantity} for product, quantity in self.lines]}
+
+    @property
+    def wanted(self) -> Counter[int]:
+        wanted = Counter[int]()
+        for product, quantity in self.lines:
+            wanted[product] += quantity
+        return wanted
+
+
+class Fresh:
+    """A running shop, emptied now and then, and shoppers for each example."""
+
+    def __init__(self, lab: Lab, new_users: Callable[[int], list[Any]]) -> None:
+        self.lab = lab
+        self._new_users = new_users
+        self._examples = 0
+        self._opened = ExitStack()
+        self._users: list[Any] = []
+        self.tap: EventTap
+
+    def users(self) -> list[Any]:
+        """Return the shoppers of the next example."""
+        if self._examples % BATCH == 0:
+            self.close()
+            self.lab.reset()
+            self.tap = self._opened.enter_context(self.lab.tap_events())
+            self._users = self._new_users(BATCH * USERS)
+        self._examples += 1
+        return [self._users.pop() for _ in range(USERS)]
+
+    def check(self) -> None:
+        """Check the invariants, if it is time; what is broken, one of the last examples broke."""
+        if self._examples % CHECKED == 0:
+            results = self.lab.check_invariants(self.tap)
+            assert [result for result in results if result.verdict != "pass"] == []
+
+    def close(self) -> None:
+        self._opened.close()
 
 
 class Shop(RuleBasedStateMachine):
     """The real shop beside its model. Stock that is given back comes by an event: then the model knows bounds only."""
 
-    lab: ClassVar[Lab]
-    tap: ClassVar[EventTap]
+    fresh: ClassVar[Fresh]
+    threads: ClassVar[ThreadPoolExecutor]
     nobody: ClassVar[Any]
     admin: ClassVar[Any]
-    new_users: ClassVar[Any]
     new_product: ClassVar[Any]
     registration: ClassVar[Any]
     wait_for: ClassVar[Any]
@@ -69,15 +119,17 @@ class Shop(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.orders: dict[int, Ordered] = {}
-        self.keys = 0
+        self.products: list[int] = []
+        self.numbers = itertools.count(1)
 
     @initialize(stocks=st.lists(st.integers(0, 8), min_size=PRODUCTS, max_size=PRODUCTS))
     def open(self, stocks: list[int]) -> None:
-        self.users = self.new_users(USERS)
-        self.products = [self.new_product(stock=stock)["id"] for stock in stocks]
-        self.stock = dict(zip(self.products, stocks, strict=True))
+        self.users = self.fresh.users()
+        self.products = [self.new_product(stock=stock, price=PRICE)["id"] for stock in stocks]
+        self.stock = dict(zip(self.products, stocks, strict=True))  # at least
         self.returning = dict.fromkeys(self.products, 0)  # on its way back, by an event
 
+    @precondition(lambda self: len(self.users) < USERS + 1)
     @rule()
     def register(self) -> None:
         body = self.registration()
@@ -86,89 +138,152 @@ class Shop(RuleBasedStateMachine):
         assert self.nobody("POST", "/auth/register", json=body).status_code == 409
         self.users.append(replace(self.nobody, token=answer.json()["token"], user_id=answer.json()["user"]["id"]))
 
-    @rule(buyer=picks, lines=st.lists(st.tuples(st.integers(0, PRODUCTS - 1), quantities), min_size=1, max_size=3))
-    def order(self, buyer: int, lines: list[tuple[int, int]]) -> None:
-        self.keys += 1
+    @rule(buyer=picks, lines=orderings, times=st.sampled_from((1, 1, 3)))
+    def order(self, buyer: int, lines: list[tuple[int, int]], times: int) -> None:
         chosen = [(self.products[number], quantity) for number, quantity in lines]
-        body = {"items": [{"product_id": product, "quantity": quantity} for product, quantity in chosen]}
-        made = Ordered(buyer % len(self.users), chosen, key=f"key-{self.keys}", body=body)
-        answer = self.users[made.buyer]("POST", "/orders", {"idempotency-key": made.key}, json=body)
-        assert answer.status_code == 201, answer.text
-        made.answer = answer.content
-        assert answer.json()["total_amount"] == sum(quantity for _, quantity in lines) * 2.5
-        self.orders[answer.json()["id"]] = made
+        made = Ordered(buyer % len(self.users), chosen, key=f"key-{next(self.numbers)}")
+        answers = self.together([lambda: self.place(made)] * times)
+        assert {answer.status_code for answer in answers} == {201}, answers[0].text
+        assert len({answer.content for answer in answers}) == 1, "the same key was two orders"
+        made.answer = answers[0].content
+        assert answers[0].json()["total_amount"] == sum(quantity for _, quantity in lines) * PRICE
+        self.orders[answers[0].json()["id"]] = made
 
     @precondition(lambda self: self.orders)
     @rule(which=picks)
     def order_again_by_key(self, which: int) -> None:
         _, known = self.pick(which)
-        answer = self.users[known.buyer]("POST", "/orders", {"idempotency-key": known.key}, json=known.body)
+        answer = self.place(known)
         assert (answer.status_code, answer.content) == (201, known.answer)
 
     @precondition(lambda self: self.orders)
-    @rule(which=picks, payer=picks, with_key=st.booleans())
-    def pay(self, which: int, payer: int, with_key: bool) -> None:
+    @rule(which=picks, by_somebody_else=st.sampled_from((False, False, False, True)), with_key=st.booleans())
+    def pay(self, which: int, by_somebody_else: bool, with_key: bool) -> None:
         order_id, known = self.pick(which)
-        payer = payer % len(self.users) if payer % 4 == 0 else known.buyer
-        headers = {"idempotency-key": f"pay-{order_id}"} if with_key else {}
-        answer = self.users[payer]("POST", f"/orders/{order_id}/pay", headers, json={"payment_method": "card"})
-        if payer != known.buyer:
+        payer = (known.buyer + by_somebody_else) % len(self.users)
+        answer = self.paid(order_id, payer, f"pay-{order_id}" if with_key else "")
+        if by_somebody_else:
             assert answer.status_code == 404
         elif with_key and known.receipt:
             assert (answer.status_code, answer.content) == (200, known.receipt)
         else:
-            self.confirmed(order_id, known, answer)
+            self.confirmed(known, answer)
             if with_key and answer.status_code == 200:
                 known.receipt = answer.content
 
     @precondition(lambda self: self.orders)
-    @rule(which=picks, status=st.sampled_from(sorted(MOVES)), by_owner=st.booleans())
-    def move(self, which: int, status: str, by_owner: bool) -> None:
+    @rule(which=picks, times=st.integers(2, 4))
+    def pay_several_times_at_once(self, which: int, times: int) -> None:
         order_id, known = self.pick(which)
-        caller = self.users[known.buyer] if by_owner else self.admin
-        answer = caller("PATCH", f"/orders/{order_id}/status", json={"status": status})
-        if by_owner and status != "cancelled":
-            assert answer.status_code == 403
-        elif status not in MOVES[known.status]:
-            assert answer.status_code == 409, answer.text
-        elif status == "confirmed":
-            self.confirmed(order_id, known, answer)
-        else:
-            assert answer.json()["status"] == status
-            if status in GIVEN_BACK and known.status != "awaiting_payment":
-                for product, quantity in known.lines:
-                    self.returning[product] += quantity
-            known.status = status
+        answers = self.together([lambda: self.paid(order_id, known.buyer)] * times)
+        first, *others = sorted(answers, key=lambda answer: int(answer.status_code))
+        assert {answer.status_code for answer in others} == {409}, "it was paid for twice"
+        self.confirmed(known, first)
 
+    @precondition(lambda self: self.waiting)
+    @rule()
+    def pay_for_everything_at_once(self) -> None:
+        waiting = self.waiting
+        answers = self.together([lambda n=number, b=known.buyer: self.paid(n, b) for number, known in waiting])
+        both = sorted(zip(waiting, answers, strict=True), key=lambda one: int(one[1].status_code))
+        for (_, known), answer in both:  # first those who got something, so that it is known what was left for others
+            self.confirmed(known, answer)
+
+    @precondition(lambda self: self.waiting)
+    @rule(which=picks)
+    def cancel_while_it_is_paid_for(self, which: int) -> None:
+        order_id, known = self.waiting[which % len(self.waiting)]
+        calls = [lambda: self.paid(order_id, known.buyer), lambda: self.moved(order_id, "cancelled", known.buyer)]
+        payment, cancellation = self.together(calls)
+        assert payment.status_code in (200, 409), payment.text
+        assert cancellation.json()["status"] == "cancelled"  # before the payment or after it
+        for product, quantity in known.wanted.items():  # perhaps taken, then certainly to be given back
+            self.stock[product] -= quantity
+            self.returning[product] += quantity
+        known.status = "cancelled"
+
+    @precondition(lambda self: any(MOVES[known.status] for known in self.orders.values()))
+    @rule(which=picks, choice=picks)
+    def move_on(self, which: int, choice: int) -> None:
+        movable = [(number, known) for number, known in self.orders.items() if MOVES[known.status]]
+        order_id, known = movable[which % len(movable)]
+        moves = sorted(MOVES[known.status])
+        status = moves[choice % len(moves)]
+        answer = self.moved(order_id, status)
+        if status == "confirmed":
+            self.confirmed(known, answer)
+            return
+        assert answer.json()["status"] == status
+        if status in GIVEN_BACK and known.status != "awaiting_payment":
+            for product, quantity in known.wanted.items():
+                self.returning[product] += quantity
+        known.status = status
+
+    @precondition(lambda self: self.orders)
+    @rule(which=picks, status=st.sampled_from(sorted(MOVES)), by_owner=st.booleans())
+    def move_where_it_cannot_go(self, which: int, status: str, by_owner: bool) -> None:
+        order_id, known = self.pick(which)
+        if by_owner and status != "cancelled":
+            assert self.moved(order_id, status, known.buyer).status_code == 403
+        elif status not in MOVES[known.status]:
+            assert self.moved(order_id, status).status_code == 409
+
+    @precondition(lambda self: self.orders)
     @rule(number=st.integers(0, PRODUCTS - 1), stock=st.integers(0, 12))
     def count_stock(self, number: int, stock: int) -> None:
         product = self.products[number]
-        self.wait_for(lambda: self.stock_of(product) == self.stock[product] + self.returning[product])
+        self.has_its_stock(product)
         answer = self.admin("PATCH", f"/products/{product}/stock", json={"stock": stock})
         assert answer.json()["stock"] == stock
         self.stock[product], self.returning[product] = stock, 0
 
-    def confirmed(self, order_id: int, known: Ordered, answer: Any) -> None:
+    def confirmed(self, known: Ordered, answer: Any) -> None:
         """Check the answer to a payment or a confirmation by hand, and follow it."""
+        assert answer.status_code in (200, 409), answer.text
         if known.status != "awaiting_payment":
             assert answer.status_code == 409
-            return
-        wanted = dict.fromkeys((product for product, _ in known.lines), 0)
-        for product, quantity in known.lines:
-            wanted[product] += quantity
-        assert answer.status_code in (200, 409), answer.text
-        if answer.status_code == 409:
-            assert any(self.stock[product] < quantity for product, quantity in wanted.items()), "there was enough"
+        elif answer.status_code == 409:
+            assert any(self.stock[product] < quantity for product, quantity in known.wanted.items()), "there was enough"
             assert "missing" in answer.json()
-            return
-        for product, quantity in wanted.items():
-            assert quantity <= self.stock[product] + self.returning[product], "more was sold than there was"
-            self.stock[product] -= quantity
-        known.status = "confirmed"
+        else:
+            for product, quantity in known.wanted.items():
+                assert quantity <= self.stock[product] + self.returning[product], "more was sold than there was"
+                self.stock[product] -= quantity
+            known.status = "confirmed"
 
-    def stock_of(self, product: int) -> int:
-        """Return the stock that the shop shows."""
-        return int(self.admin("GET", f"/products/{product}").json()["stock"])
+    def place(self, order: Ordered) -> Any:
+        """Order by its key."""
+        return self.users[order.buyer]("POST", "/orders", {"idempotency-key": order.key}, json=order.body)
+
+    def paid(self, order_id: int, payer: int, key: str = "") -> Any:
+        """Return the answer to a payment."""
+        headers = {"idempotency-key": key} if key else {}
+        return self.users[payer]("POST", f"/orders/{order_id}/pay", headers, json={"payment_method": "card"})
+
+    def moved(self, order_id: int, status: str, owner: int | None = None) -> Any:
+        """Return the answer to a move, by the administrator or by an owner."""
+        caller = self.admin if owner is None else self.users[owner]
+        return caller("PATCH", f"/orders/{order_id}/status", json={"status": status})
+
+    def together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Call all at the same time and return what they returned."""
+        return list(self.threads.map(lambda call: call(), calls)) if len(calls) > 1 else [calls[0]()]
+
+    @property
+    def waiting(self) -> list[tuple[int, Ordered]]:
+        """The orders that can be paid for."""
+        return [(number, known) for number, known in self.orders.items() if known.status == "awaiting_payment"]
+
+    def has_its_stock(self, product: int) -> None:
+        """Check a product's stock, as soon as all that is on its way back has come."""
+
+        def as_the_model_says() -> bool:
+            shown = self.admin("GET", f"/products/{product}").json()["stock"]
+            return bool(shown == self.stock[product] + self.returning[product])
+
+        if self.returning[product]:
+            self.wait_for(as_the_model_says)
+        assert as_the_model_says()
 
     def pick(self, which: int) -> tuple[int, Ordered]:
         """Return one of the orders."""
@@ -176,26 +291,29 @@ class Shop(RuleBasedStateMachine):
         return order_id, self.orders[order_id]
 
     def teardown(self) -> None:
-        """Wait until all is quiet and compare everything."""
-        results = self.lab.check_invariants(self.tap)
-        assert [result for result in results if result.verdict != "pass"] == []
-        for order_id, known in self.orders.items():
-            assert self.admin("GET", f"/orders/{order_id}").json()["status"] == known.status
-        for product in getattr(self, "products", ()):
-            assert self.stock_of(product) == self.stock[product] + self.returning[product]
+        """Compare everything with the model."""
+        if not self.products:
+            return
+        lists = [user("GET", "/orders/my-orders?limit=500").json() for user in self.users]
+        shown = {order["id"]: order["status"] for orders in lists for order in orders}
+        assert shown == {n: known.status for n, known in self.orders.items()}
+        for product in self.products:
+            self.has_its_stock(product)
+        self.fresh.check()
 
 
 @pytest.fixture
 def machine(lab, nobody, admin, new_users, new_product, registration, wait_for) -> Iterator[type[Shop]]:
     """The machine on this lab, which begins as after its start."""
-    lab.reset()
-    with lab.tap_events() as tap:
-        parts = {"lab": lab, "tap": tap, "nobody": nobody, "admin": admin, "new_users": staticmethod(new_users)}
+    fresh = Fresh(lab, new_users)
+    with ThreadPoolExecutor(8) as threads:
+        parts = {"fresh": fresh, "threads": threads, "nobody": nobody, "admin": admin}
         functions = {"new_product": new_product, "registration": registration, "wait_for": wait_for}
         yield type("ShopOnALab", (Shop,), parts | {name: staticmethod(each) for name, each in functions.items()})
+    fresh.close()
 
 
 def test_the_shop_does_what_its_model_does(machine):
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
-    bounds = settings(max_examples=EXAMPLES, stateful_step_count=20, deadline=None, suppress_health_check=checks)
+    bounds = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, suppress_health_check=checks)
     run_state_machine_as_test(machine, settings=bounds)

@@ -96,3 +96,14 @@ def test_the_gateway_describes_every_route_that_it_lets_through(nobody):
         public = nobody(method, path.removeprefix("/api"), json={}).status_code != 401 if "{" not in path else None
         if public is not None:
             assert bool(operation["security"]) is not public, (method, path)
+
+
+def test_lists_say_how_they_are_paged(lab, admin):
+    paths = admin("GET", "/openapi.json").json()["paths"]
+    paged = {
+        path for path, each in paths.items() if "headers" in each.get("get", {}).get("responses", {}).get("200", {})
+    }
+    assert paged == {
+        f"/api/{name}"
+        for name in ("users", "products", "products/category/{category}", "orders", "orders/my-orders", "notifications")
+    }

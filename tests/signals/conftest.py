@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from cloudcart.telemetry.metrics import Telemetry
 
@@ -50,6 +50,9 @@ class Exporter:
         self.pool_in_use = Gauge("db_pool_in_use", "In use.", registry=registry)
         self.pool_size = Gauge("db_pool_size", "Size.", registry=registry)
         self.lag = Gauge("kafka_consumergroup_lag", "Lag.", ["topic"], registry=registry)
+        self.outbox = Gauge("outbox_pending", "Pending.", registry=registry)
+        self.memory = Gauge("process_memory", "Stands in for the real one.", registry=registry)
+        self.consumed = Counter("kafka_events_consumed", "Handled.", ["topic", "outcome"], registry=registry)
         self.injected = Gauge("chaos_faults_injected_total", "A counter.", ["fault_id", "kind"], registry=registry)
 
     def serve(self, count: int, *, route="/api/orders", method="POST", status=200, seconds=0.05) -> None:

@@ -133,7 +133,7 @@ def test_rows_are_read_from_the_generators_file(tmp_path):
             Row(1000 + i / 100, 1000 + i / 100, 1000.05 + i / 100, "GET /x", "browse", i, 0, 200, "", "", "t", "k")
         )
     writer.flush()
-    write_parquet(tmp_path / "rows.tsv", tmp_path / "requests.parquet", {})
+    write_parquet([tmp_path / "rows.tsv"], tmp_path / "requests.parquet", {})
     source = RowsSource(tmp_path / "requests.parquet")
     assert len(source) == 400
     assert source.read("p99", WINDOW).value == pytest.approx(0.05)

@@ -127,6 +127,43 @@ def test_saturation_is_the_worst_of_all_services(exporter):
     assert (saturation.pool, saturation.lag) == (0.75, 42)
 
 
+def test_events_that_wait_or_are_set_aside(exporter):
+    orders, worker = exporter("orders"), exporter("notifications")
+    worker.consumed.labels("order.created", "dead_letter").inc(4)
+    with Scraper({"orders": orders.url, "notifications": worker.url}) as scraper:
+        scrapes = [scraper.take()]
+        orders.outbox.set(12)
+        worker.consumed.labels("order.created", "dead_letter").inc(2)
+        worker.consumed.labels("user.created", "dead_letter").inc()
+        worker.consumed.labels("user.created", "handled").inc(30)
+        scrapes.append(scraper.take())
+        orders.outbox.set(3)
+        scrapes.append(scraper.take())
+    source, window = ScrapeSource(scrapes), Window(scrapes[0].time, scrapes[-1].time + 0.5)
+    assert (source.read("outbox", window).value, source.read("outbox", window, service="notifications").value) == (
+        12,
+        0,
+    )
+    assert source.read("dead_letters", window).value == 3
+    assert source.read("dead_letters", window, service="orders").value is None
+
+
+def test_memory_growth_is_that_of_the_service_that_grew_most(exporter):
+    orders, worker = exporter("orders"), exporter("notifications")
+    names = MetricNames(memory="process_memory")
+    with Scraper({"orders": orders.url, "notifications": worker.url}) as scraper:
+        scrapes = []
+        for ours, its in ((100e6, 90e6), (180e6, 90e6), (150e6, 91e6)):
+            orders.memory.set(ours)
+            worker.memory.set(its)
+            scrapes.append(scraper.take())
+    source, window = ScrapeSource(scrapes, names), Window(scrapes[0].time, scrapes[-1].time + 0.5)
+    assert source.read("memory_growth", window).value == 50e6
+    assert "orders" in source.read("memory_growth", window).note
+    assert source.read("memory_growth", window, service="notifications").value == 1e6
+    assert source.read("memory_growth", Window(scrapes[0].time, scrapes[0].time)).value is None
+
+
 def test_counters_are_subtracted_at_the_edges_not_extrapolated():
     source = ScrapeSource(pages(requests(100), requests(150, 5), requests(300, 30)))
     assert source.read("traffic", WINDOW).value == pytest.approx((300 + 30 - 100) / 20)
@@ -163,7 +200,10 @@ def test_a_service_that_was_away_at_an_edge_is_read_from_the_nearest_scrape():
 
 @pytest.mark.parametrize(
     "signal",
-    ["p99", "mean", "errors", "traffic", "cpu", "memory", "loop_lag", "pool", "lag", "lag_end", "injected", "recovery"],
+    [
+        *("p99", "mean", "errors", "traffic", "cpu", "memory", "memory_growth", "loop_lag", "pool", "lag", "lag_end"),
+        *("outbox", "dead_letters", "injected", "recovery"),
+    ],
 )
 @pytest.mark.parametrize("scrapes", [[], pages("process_start_time_seconds 1\n"), pages("a 1\n", "a 1\n")])
 def test_without_data_there_is_no_value(signal, scrapes):

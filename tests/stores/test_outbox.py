@@ -40,10 +40,12 @@ class Recorder(Publisher):
 
 
 @asynccontextmanager
-async def running(url: str, publisher: Publisher, telemetry: Telemetry | None = None) -> AsyncIterator[Outbox]:
+async def running(
+    url: str, publisher: Publisher, telemetry: Telemetry | None = None, *, durable: bool = True
+) -> AsyncIterator[Outbox]:
     telemetry = telemetry or Telemetry("test", CollectorRegistry())
     database = Database(url, 4, telemetry)
-    outbox = Outbox(database, publisher, telemetry)
+    outbox = Outbox(database, publisher, telemetry, durable=durable)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         stack.push_async_callback(publisher.close)
@@ -80,6 +82,26 @@ def test_events_go_with_their_transaction(database_url: str, eventually: Any) ->
 
             await eventually(published, 2)
             assert [decode(each.topic, each.value).message for each in publisher.messages] == ["1", "2"]  # type: ignore[attr-defined]
+
+    asyncio.run(main())
+
+
+def test_switched_off_events_are_published_once_and_lost_if_that_fails(database_url: str, admin_sql: Any) -> None:
+    async def main() -> None:
+        publisher = Recorder()
+        async with running(database_url, publisher, durable=False) as outbox:
+            async with outbox.unit_of_work() as work:
+                work.publish(moved(1, 1))
+                assert publisher.messages == []  # not before the commit
+            assert len(publisher.messages) == 1
+            publisher.away = True
+            async with outbox.unit_of_work() as work:
+                work.publish(moved(1, 2))
+            publisher.away = False
+            async with outbox.unit_of_work() as work:
+                work.publish(moved(1, 3))
+        assert [decode(each.topic, each.value).message for each in publisher.messages] == ["1", "3"]  # type: ignore[attr-defined]
+        assert admin_sql.execute("SELECT count(*) FROM drawer.outbox").fetchone() == (0,)
 
     asyncio.run(main())
 
@@ -148,7 +170,9 @@ def test_events_wait_for_a_broker_that_is_not_there_at_first(
 
     async def main() -> None:
         late_port = free_port()
-        async with running(database_url, Publisher(f"127.0.0.1:{late_port}", "test"), telemetry) as outbox:
+        async with running(
+            database_url, Publisher(f"127.0.0.1:{late_port}", "test", telemetry=telemetry), telemetry
+        ) as outbox:
             async with outbox.unit_of_work() as work:
                 work.publish(UserCreated(service="test", user_id=1, username="u", email="e"))
             await eventually(lambda: has("outbox_pending", 1))

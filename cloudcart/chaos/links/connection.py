@@ -189,12 +189,12 @@ class Connection:
     def opened(self, end: End) -> None:
         """A socket is open: reach for the other side, or begin."""
         self._open += 1
-        if end is self.near:
+        if self.closed:  # the proxy was closed after the caller was accepted, or while the other side was reached
+            _abort(end)
+        elif end is self.near:
             self.review()
             if not self.closed:
                 self._task = asyncio.get_running_loop().create_task(self._reach())
-        elif self.closed:
-            _abort(end)
         else:
             for each in (self.near, self.far):
                 each.release()

@@ -86,6 +86,8 @@ class LinkProxy:
     def _accept(self) -> End:
         connection = Connection(self.link, self._faults, self._connect, self._connections.discard)
         self._connections.add(connection)
+        if self._server is None:  # it was on its way in when the proxy was closed
+            connection.end(abruptly=True)
         return connection.near
 
     async def _connect(self, end: asyncio.BufferedProtocol) -> Any:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from cloudcart.exceptions import FaultError
 from cloudcart.faults import LinkBandwidth, LinkLatency, LinkSlice
-from cloudcart.faults.base import Contract
+from cloudcart.faults.contract import Contract
 from cloudcart.faults.link import Link, LinkFault
 from cloudcart.units import Duration
 

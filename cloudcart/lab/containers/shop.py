@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cloudcart.exceptions import LabError
+from cloudcart.exceptions import LabError, UsageError
 from cloudcart.lab.containers.container import Image, LabContainer
 from cloudcart.lab.containers.docker import Docker
 from cloudcart.lab.containers.logs import LogCopier
@@ -21,7 +21,7 @@ from cloudcart.lab.containers.stores import ContainerStores
 from cloudcart.lab.directory import LabDirectory
 from cloudcart.lab.ports import LOOPBACK, hold
 from cloudcart.lab.progress import Reporter
-from cloudcart.lab.service_process import RESTARTS, ServiceProcess
+from cloudcart.lab.service_process import ServiceProcess
 from cloudcart.lab.shop import Shop
 from cloudcart.lab.wiring import dump_settings
 
@@ -52,7 +52,7 @@ class ServiceContainer(LabContainer):
         environment = {
             "CLOUDCART_SETTINGS_FILE": _SETTINGS,
             "CLOUDCART_LISTEN": f"{LOOPBACK}:{spec.port}",
-            RESTARTS: str(spec.restarts),
+            **spec.environment,
         }
         user = "" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"
         what = Image(image, [spec.service], environment, files, scratch=[_SCRATCH], user=user, read_only=True)
@@ -94,6 +94,8 @@ class ContainerShop(Shop):
     stores: ContainerStores
 
     def __init__(self, directory: LabDirectory, spec: Mapping[str, Any], report: Reporter) -> None:
+        if spec.get("data"):
+            raise UsageError("a lab in containers keeps no data beyond its life; use the embedded backend for --data")
         super().__init__(directory, spec, report)
         self._docker: Docker | None = None
         self._containers: dict[str, ServiceContainer] = {}  # the newest of each service

@@ -42,7 +42,8 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
             their administrator is to be a place of faults.
         registry: where its metrics go; a fresh one if none is given.
     """
-    publisher = Publisher(settings.stores.kafka)
+    telemetry = Telemetry("chaos", registry)
+    publisher = Publisher(settings.stores.kafka, telemetry=telemetry)
     faults = ActiveFaults("chaos", lab=settings.lab, seed=settings.chaos.seed)
     ask = Supervisor(settings.chaos.supervisor) if settings.chaos.supervisor else None
     administrator = Administrator(settings.stores, ask)
@@ -72,7 +73,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type"],
     )
-    return assemble("chaos", app, settings, Telemetry("chaos", registry), faults, supervisor=ask)
+    return assemble("chaos", app, settings, telemetry, faults, supervisor=ask, reported=ledger.hits_on_links)
 
 
 async def _fault_refused(_request: Request, error: Exception) -> Response:

@@ -9,15 +9,20 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request
+from pydantic import Field
 from starlette.responses import Response
 
-from cloudcart.faults import catalogue
+from cloudcart.faults.catalogue import catalogue
 from cloudcart.services.chaos_control.access import Access
-from cloudcart.services.chaos_control.ledger import Injected, Ledger
+from cloudcart.services.chaos_control.entry import Injected
+from cloudcart.services.chaos_control.ledger import MOST_ACTIVE, Ledger
 from cloudcart.services.chaos_control.pollers import Question
 from cloudcart.settings import Settings
 
 Document = Annotated[dict[str, Any], Body(description="a flat fault document; GET /chaos/catalogue has them all")]
+
+
+Documents = Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_ACTIVE)]
 
 
 class Answer(Response):
@@ -48,8 +53,10 @@ def _faults(access: Access) -> APIRouter:
     router = APIRouter(prefix="/chaos", dependencies=[Depends(access)], tags=["faults"])
 
     @router.post("/faults", status_code=201)
-    async def inject(document: Document, ledger: TheLedger) -> Response:
-        """Make a fault active; the answer comes when every live target has it, or after half a second."""
+    async def inject(document: Document | Documents, ledger: TheLedger) -> Response:
+        """Make a fault active, or all of a list or none; it acts when the answer comes, or half a second is over."""
+        if isinstance(document, list):
+            return Answer([ledger.show(entry) for entry in await ledger.inject_all(document)], 201)
         entry = await ledger.inject(document)
         return Answer(ledger.show(entry), 201, {"location": f"/chaos/faults/{entry.id}"})
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from cloudcart.events import ChaosCleared, ChaosInjected, Event
 from cloudcart.exceptions import FaultError, RefusedError
 from cloudcart.faults import LINKS, Fault, parse_fault
+from cloudcart.services.chaos_control.entry import Injected, State
 from cloudcart.services.chaos_control.pollers import Poller, Pollers, Question
 from cloudcart.services.chaos_control.signal import Signal
 from cloudcart.services.chaos_control.targets import check_target
@@ -27,44 +27,12 @@ FINAL_COUNTS: Final = 1.0  # seconds that a heal waits for the last counts at mo
 _FRESH_COUNTS: Final = 0.1  # seconds that a look at one fault waits for counts at most
 _REPORT_EVERY: Final = 1.0  # seconds of hits that one event sums up
 _SPARE: Final = 1.0  # seconds beyond one long poll after which a process counts as gone
-_MOST_ACTIVE: Final = 500
+MOST_ACTIVE: Final = 500
 _REMEMBERED: Final = 1000
+_COUNTED: Final = 200  # faults whose hits are told as a metric
 
-State = Literal["active", "healed", "expired"]
-
-
-@dataclass(slots=True, eq=False)
-class Injected:
-    """One injected fault. ``counts`` are (drawn, injected) by process; ``told`` what events have said, by service."""
-
-    id: str
-    fault: Fault
-    ordinal: int
-    created_at: datetime
-    expires_at: datetime
-    deadline: float
-    version: int
-    state: State = "active"
-    ended_at: datetime | None = None
-    reason: str = ""
-    closing_until: float | None = None
-    counts: dict[tuple[str, int, str], tuple[int, int]] = field(default_factory=dict)
-    told: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    warning: str | None = None
-
-    @property
-    def drawn(self) -> int:
-        """How many requests were drawn for, over all processes."""
-        return sum(drawn for drawn, _ in self.counts.values())
-
-    @property
-    def injected(self) -> int:
-        """How many were hit."""
-        return sum(injected for _, injected in self.counts.values())
-
-    def aims_at(self, poller: Poller) -> bool:
-        """Return whether a process is among the targets."""
-        return self.fault.acts_in(poller.service, poller.replica)
+Checked = tuple[Fault, str | None]
+"""A fault that may be injected, and what the person who injects it should know."""
 
 
 class Ledger:
@@ -104,27 +72,28 @@ class Ledger:
             FaultError: the document makes no sense, or its target does not exist.
             RefusedError: 409, far too many faults are active.
         """
+        return (await self._begin([await self.check(document)]))[0]
+
+    async def inject_all(self, documents: Sequence[Mapping[str, object]]) -> list[Injected]:
+        """Make several faults active at the same moment, or none of them; raises as :meth:`inject`, naming which."""
+        return await self._begin(await self.check_all(documents))
+
+    async def check_all(self, documents: Sequence[Mapping[str, object]]) -> list[Checked]:
+        """Return what could be injected now; raises as :meth:`inject`, naming which cannot."""
+        checked = []
+        for place, document in enumerate(documents):
+            try:
+                checked.append(await self.check(document))
+            except FaultError as error:
+                raise FaultError(f"faults[{place}].{error}") from None
+        return checked
+
+    async def check(self, document: Mapping[str, object]) -> Checked:
+        """Return a fault that could be injected now, and what to know about it; raises as :meth:`inject`."""
         fault, warning = self._read(document)
-        if sum(1 for _ in self.active()) >= _MOST_ACTIVE:
-            raise RefusedError(409, f"{_MOST_ACTIVE} faults are active; heal some first")
         if self._admit is not None:
             await self._admit(fault)
-        twins = [i.ordinal for i in self.active() if (i.fault.identity, i.fault.seed) == (fault.identity, fault.seed)]
-        now = datetime.now(UTC)
-        entry = Injected(
-            id=f"{fault.kind}-{secrets.token_hex(4)}",
-            fault=fault,
-            ordinal=next(n for n in range(len(twins) + 1) if n not in twins),
-            created_at=now,
-            expires_at=now + timedelta(seconds=fault.ttl),
-            deadline=self._clock() + fault.ttl,
-            version=self._bump(),
-            warning=warning,
-        )
-        self._remember(entry)
-        self._news.send()
-        await self._taken_over(entry, TAKE_OVER)
-        return entry
+        return fault, warning
 
     async def change(self, fault_id: str, changes: Mapping[str, object]) -> Injected:
         """Change an active fault by a merge patch (RFC 7396); a changed ``ttl`` counts from now on.
@@ -141,13 +110,16 @@ class Ledger:
             if name in changes and changes[name] != document[name]:
                 raise FaultError(f"{name}: cannot be changed; heal this fault and inject another")
         merged = {name: value for name, value in {**document, **changes}.items() if value is not None}
-        entry.fault, entry.warning = self._read(merged)
+        fault, warning = await self.check(merged)
+        if entry.state != "active":  # it ended while that was looked into
+            raise RefusedError(409, f"fault {fault_id} has {entry.state}; inject a new one")
+        entry.fault, entry.warning = fault, warning
         if "ttl" in changes:
             entry.deadline = self._clock() + entry.fault.ttl
             entry.expires_at = datetime.now(UTC) + timedelta(seconds=entry.fault.ttl)
         entry.version = self._bump()
         self._news.send()
-        await self._taken_over(entry, TAKE_OVER)
+        await self._taken_over([entry])
         return entry
 
     async def heal(self, fault_id: str, reason: str = "healed") -> Injected:
@@ -199,6 +171,12 @@ class Ledger:
         """Yield the processes that poll now."""
         return self._pollers.live()
 
+    def hits_on_links(self) -> Iterator[tuple[str, str, int]]:
+        """Yield id, kind and hits of each of the last faults of links, whose process has no metrics of its own."""
+        for entry in list(self._all.values())[-_COUNTED:]:
+            if entry.fault.place == "link":
+                yield entry.id, entry.fault.kind, entry.injected
+
     def targets(self, entry: Injected) -> tuple[list[str], list[str]]:
         """Return which live targets have taken over the present state of a fault, and which have not yet."""
         aimed = [poller for poller in self._pollers.live() if entry.aims_at(poller)]
@@ -225,10 +203,25 @@ class Ledger:
     def _count(self, question: Question) -> None:
         process = (question.service, question.replica, question.boot)
         for fault_id, counts in question.counts.items():
-            entry = self._all.get(fault_id)
+            entry = self._all.get(fault_id) or self._carried(fault_id, question.carried.get(fault_id))
             if entry is not None:
                 before = entry.counts.get(process, (0, 0))
                 entry.counts[process] = (max(before[0], counts[0]), max(before[1], counts[1]))
+                if entry.state == "carried" and not entry.is_told:
+                    self._news.send()  # nothing else may be going on that would make somebody look
+
+    def _carried(self, fault_id: str, document: Mapping[str, object] | None) -> Injected | None:
+        """Return a new entry for a fault that a request has brought along; None for what makes no sense here."""
+        if document is None:
+            return None
+        try:
+            fault = parse_fault(document, services=None)
+        except FaultError:  # a newer service knows kinds that this process does not
+            return None
+        now = datetime.now(UTC)
+        entry = Injected(fault_id, fault, 0, now, now, self._clock(), self.version, state="carried", ended_at=now)
+        self._remember(entry)
+        return entry
 
     # What happens by itself
 
@@ -245,7 +238,7 @@ class Ledger:
     def _quiet_until(self, due: float) -> float | None:
         """Return for how many seconds nothing will have to be noticed or told; None: until something is injected."""
         ends = [entry.deadline for entry in self.active()]
-        if not ends and all(entry.closing_until is None for entry in self._all.values()):
+        if not ends and all(entry.closing_until is None and entry.is_told for entry in self._all.values()):
             return None
         return max(0.001, min([due, *ends]) - self._clock())
 
@@ -319,8 +312,34 @@ class Ledger:
         self.version += 1
         return self.version
 
-    async def _taken_over(self, entry: Injected, bound: float) -> None:
-        await self._pollers.until(lambda: self._lagging(entry), bound)
+    async def _begin(self, checked: Sequence[Checked]) -> list[Injected]:
+        """Let faults act from now on, all from the same version of the set."""
+        if sum(1 for _ in self.active()) + len(checked) > MOST_ACTIVE:
+            raise RefusedError(409, f"more than {MOST_ACTIVE} faults would be active; heal some first")
+        version = self._bump()
+        entries = [self._enter(fault, warning, version) for fault, warning in checked]
+        self._news.send()
+        await self._taken_over(entries)
+        return entries
+
+    def _enter(self, fault: Fault, warning: str | None, version: int) -> Injected:
+        twins = [i.ordinal for i in self.active() if (i.fault.identity, i.fault.seed) == (fault.identity, fault.seed)]
+        now = datetime.now(UTC)
+        entry = Injected(
+            id=f"{fault.kind}-{secrets.token_hex(4)}",
+            fault=fault,
+            ordinal=next(n for n in range(len(twins) + 1) if n not in twins),
+            created_at=now,
+            expires_at=now + timedelta(seconds=fault.ttl),
+            deadline=self._clock() + fault.ttl,
+            version=version,
+            warning=warning,
+        )
+        self._remember(entry)
+        return entry
+
+    async def _taken_over(self, entries: Sequence[Injected]) -> None:
+        await self._pollers.until(lambda: (p for entry in entries for p in self._lagging(entry)), TAKE_OVER)
 
     def _lagging(self, entry: Injected) -> Iterator[Poller]:
         return (p for p in self._pollers.live() if entry.aims_at(p) and p.version < entry.version)
@@ -333,26 +352,6 @@ class Ledger:
                 del self._all[ended]
 
     def show(self, entry: Injected) -> dict[str, Any]:
-        """Return a fault as the API shows it: its flat document, and what has become of it."""
+        """Return a fault as the API shows it: its flat document, what has become of it, and who acts."""
         done, waiting = self.targets(entry)
-        fault = entry.fault
-        return {
-            "id": entry.id,
-            **fault.document(),
-            **fault.model_dump(mode="json", include={"probability", "ttl", "seed"}),
-            "label": fault.label,
-            "state": entry.state,
-            "created_at": _rfc3339(entry.created_at),
-            "expires_at": _rfc3339(entry.expires_at),
-            "ended_at": None if entry.ended_at is None else _rfc3339(entry.ended_at),
-            "reason": entry.reason or None,
-            "drawn": entry.drawn,
-            "injected": entry.injected,
-            "acknowledged": done,
-            "waiting_for": waiting,
-            "warning": entry.warning,
-        }
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {**entry.document(), "acknowledged": done, "waiting_for": waiting, "warning": entry.warning}

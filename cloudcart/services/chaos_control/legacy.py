@@ -18,7 +18,8 @@ from cloudcart.exceptions import FaultError
 from cloudcart.faults import MAX_TTL
 from cloudcart.services.chaos_control.access import Access
 from cloudcart.services.chaos_control.api import Answer, TheLedger
-from cloudcart.services.chaos_control.ledger import Injected, Ledger
+from cloudcart.services.chaos_control.entry import Injected
+from cloudcart.services.chaos_control.ledger import Ledger
 from cloudcart.services.problems import problem
 from cloudcart.units import Duration, Share, format_duration
 
@@ -126,8 +127,12 @@ class Switch:
         """Let the knobs act, for their time to live from now on."""
         await self._withdraw()
         self._on = True
-        for document in self.knobs.documents():
-            self._mine.append((await self._ledger.inject(document)).id)
+        self._mine = [entry.id for entry in await self._ledger.inject_all(self.knobs.documents())]
+
+    async def reset(self) -> None:
+        """End everything and put the knobs back to where they are at the start."""
+        self.knobs = Knobs()
+        await self.disable("reset")
 
     async def disable(self, reason: str = "disabled") -> None:
         """End everything at once, not only the knobs."""
@@ -142,6 +147,8 @@ class Switch:
             knobs = Knobs.model_validate({**dict(self.knobs), **fields})
         except ValidationError:
             raise FaultError("latency_min_ms: must not be greater than latency_max_ms") from None
+        new = [document for document in change.faults or () if "id" not in document]
+        await self._ledger.check_all(new)  # so that all of it is done, or nothing
         was_enabled, turned = self.enabled, knobs != self.knobs
         self.knobs = knobs
         if change.enabled is False:
@@ -149,7 +156,7 @@ class Switch:
         elif (change.enabled and not was_enabled) or (was_enabled and turned):
             await self.enable()
         if change.faults is not None:
-            await self._replace(change.faults)
+            await self._replace({document.get("id") for document in change.faults}, new)
 
     def show(self) -> dict[str, object]:
         """Return the configuration with the faults that are active."""
@@ -157,14 +164,12 @@ class Switch:
         knobs = {**dict(self.knobs), "ttl": format_duration(self.knobs.ttl)}
         return {"enabled": self.enabled, "faults": active, **knobs}
 
-    async def _replace(self, documents: list[dict[str, Any]]) -> None:
-        keep = {document.get("id") for document in documents} | set(self._mine)
+    async def _replace(self, kept: set[object], new: list[dict[str, Any]]) -> None:
+        keep = kept | set(self._mine)
         for entry in list(self._ledger.active()):
             if entry.id not in keep:
                 await self._ledger.heal(entry.id)
-        for document in documents:
-            if "id" not in document:
-                await self._ledger.inject(document)
+        await self._ledger.inject_all(new)
 
     async def _withdraw(self) -> None:
         mine, self._mine = self._mine, []
@@ -210,6 +215,12 @@ def _config(access: Access) -> APIRouter:
     async def disable(switch: TheSwitch) -> Response:
         """Heal everything at once."""
         await switch.disable()
+        return Answer(switch.show())
+
+    @router.post("/reset")
+    async def reset(switch: TheSwitch) -> Response:
+        """Heal everything, and put the knobs back to where they are at the start."""
+        await switch.reset()
         return Answer(switch.show())
 
     return router
@@ -289,8 +300,7 @@ def _reset(access: Access) -> APIRouter:
 
     @router.post("/reset", status_code=204)
     async def reset(switch: TheSwitch) -> None:
-        switch.knobs = Knobs()
-        await switch.disable("reset")
+        await switch.reset()
 
     return router
 

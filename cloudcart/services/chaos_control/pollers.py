@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field
 
@@ -23,7 +23,8 @@ class Question(BaseModel):
     """What a process says when it polls. ``version`` is what it has in force: saying so acknowledges it.
 
     ``boot`` tells it from a predecessor with the same name. ``counts`` are (drawn, injected) by fault id, those that
-    have changed; ``routes`` come once.
+    have changed; ``carried`` are the documents of those that no control plane injected but requests brought along;
+    ``routes`` come once.
     """
 
     service: _Name
@@ -32,6 +33,7 @@ class Question(BaseModel):
     epoch: str = Field("", max_length=64)
     version: int = -1
     counts: dict[str, tuple[_Count, _Count]] = Field(default_factory=dict, max_length=10_000)
+    carried: dict[str, dict[str, Any]] = Field(default_factory=dict, max_length=10_000)
     routes: list[str] | None = Field(None, max_length=10_000)
 
 

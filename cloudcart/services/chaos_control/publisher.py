@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from cloudcart.events import Event, encode
 from cloudcart.services.chaos_control.signal import Signal
+from cloudcart.telemetry.metrics import Telemetry
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -30,13 +31,15 @@ class Publisher:
     Args:
         bootstrap: address of the broker; empty: there is none, and events are dropped.
         pause: seconds between attempts while the broker does not answer.
+        telemetry: where published events are counted, if given.
     """
 
-    def __init__(self, bootstrap: str, *, pause: float = _PAUSE) -> None:
+    def __init__(self, bootstrap: str, *, pause: float = _PAUSE, telemetry: Telemetry | None = None) -> None:
         self.dropped = 0
         self.published = 0
         self._bootstrap = bootstrap
         self._pause = pause
+        self._telemetry = telemetry
         self._queue: deque[Event] = deque()
         self._arrived = Signal()
 
@@ -81,5 +84,7 @@ class Publisher:
 
     def _forget(self, event: Event) -> None:
         self.published += 1
+        if self._telemetry is not None:
+            self._telemetry.kafka_events_published_total.labels(event.topic).inc()
         if self._queue and self._queue[0] is event:  # else the queue has overflown meanwhile
             self._queue.popleft()

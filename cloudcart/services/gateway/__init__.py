@@ -37,6 +37,7 @@ from cloudcart.services.problems import problem
 from cloudcart.services.security import SERVICE_HEADER, ServiceTokens, TokenVerifier
 from cloudcart.settings import ServiceName, Settings
 from cloudcart.stores.redis import Redis
+from cloudcart.telemetry.host import HostCollector
 from cloudcart.telemetry.metrics import Telemetry
 from cloudcart.telemetry.routes import Routes
 
@@ -54,10 +55,11 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     """
     telemetry = Telemetry("gateway", registry)
     faults = ActiveFaults("gateway", lab=settings.lab, seed=settings.chaos.seed)
+    HostCollector(telemetry.registry)
     metrics = GatewayMetrics(telemetry.registry)
     redis = Redis(settings.stores.redis, telemetry, faults=faults) if settings.stores.redis else None
     client = HttpClient(faults=faults, peers={base: name for name, base in settings.urls if base})
-    refusals = RefusalEvents(settings.stores.kafka, settings.gateway.rate_limit_window, faults)
+    refusals = RefusalEvents(settings.stores.kafka, settings.gateway.rate_limit_window, faults, telemetry)
     gateway = Gateway(
         upstreams=_upstreams(settings, client, metrics),
         verifier=TokenVerifier(settings.auth, faults.surroundings.time),
@@ -119,7 +121,9 @@ def _rate_limit(settings: Settings, redis: Redis | None) -> RateLimit | None:
     if not switches.rate_limit:
         return None
     run = None if redis is None else partial(redis.run, redis.script(SCRIPT))
-    return RateLimit(run, switches.rate_limit_requests, switches.rate_limit_window)
+    return RateLimit(
+        run, switches.rate_limit_requests, switches.rate_limit_window, fallback=switches.rate_limit_fallback
+    )
 
 
 def _reset(settings: Settings, gateway: Gateway, redis: Redis | None) -> ASGIApp:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-from cloudcart.exceptions import StoreError
+from cloudcart.exceptions import RefusedError, StoreError
 
 _log = logging.getLogger(__name__)
 _CLIENTS: Final = 100_000  # counted in this process at the same time at most
@@ -100,10 +100,12 @@ class RateLimit:
         run: runs the script; None where there is no Redis.
         limit: requests in one window.
         window: its length in seconds.
+        fallback: count here while Redis is away; else refuse everybody.
     """
 
-    def __init__(self, run: RunScript | None, limit: int, window: float) -> None:
+    def __init__(self, run: RunScript | None, limit: int, window: float, *, fallback: bool = True) -> None:
         self._run = run
+        self._fallback = fallback
         self._limit = limit
         self._window = window
         self._local = LocalLimit(limit, window)
@@ -111,7 +113,10 @@ class RateLimit:
         self._asking: asyncio.Task[None] | None = None
 
     def admit(self, client: str) -> asyncio.Future[float]:
-        """Count a request and give 0, or do not and give after how many seconds there will be room."""
+        """Count a request and give 0, or do not and give after how many seconds there will be room.
+
+        Without Redis and without a fallback it gives RefusedError, 503.
+        """
         verdict: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         if self._run is None:
             verdict.set_result(self._local.admit(client))
@@ -157,5 +162,9 @@ class RateLimit:
     def _decide_here(self, batch: dict[str, list[asyncio.Future[float]]]) -> None:
         for client, verdicts in batch.items():
             for verdict in verdicts:
-                if not verdict.done():
+                if verdict.done():
+                    continue
+                if self._fallback:
                     verdict.set_result(self._local.admit(client))
+                else:
+                    verdict.set_exception(RefusedError(503, "requests cannot be counted now; try again shortly"))

@@ -17,6 +17,7 @@ from cloudcart.exceptions import StoreError
 if TYPE_CHECKING:
     from cloudcart.chaos.active import ActiveFaults
     from cloudcart.stores.publisher import Publisher
+    from cloudcart.telemetry.metrics import Telemetry
 
 _PERIOD: Final = 1.0
 _CLIENTS: Final = 200  # told apart in one period
@@ -29,11 +30,15 @@ class RefusalEvents:
         bootstrap: address of the Kafka-protocol broker; empty: nothing is published.
         window: of the rate limit in seconds, which stands in the events.
         faults: what is active in this process, for what is published.
+        telemetry: where events are counted, if given.
     """
 
-    def __init__(self, bootstrap: str, window: float, faults: ActiveFaults | None = None) -> None:
+    def __init__(
+        self, bootstrap: str, window: float, faults: ActiveFaults | None = None, telemetry: Telemetry | None = None
+    ) -> None:
         self._bootstrap = bootstrap
         self._faults = faults
+        self._telemetry = telemetry
         self._window = window
         self._counts: Counter[tuple[str, str]] = Counter()
 
@@ -66,7 +71,7 @@ class RefusalEvents:
     def _publisher(self) -> Publisher:
         from cloudcart.stores.publisher import Publisher
 
-        return Publisher(self._bootstrap, "gateway", faults=self._faults)
+        return Publisher(self._bootstrap, "gateway", faults=self._faults, telemetry=self._telemetry)
 
 
 async def _publish(publisher: Publisher, events: list[ApiRateLimited]) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -65,6 +66,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "/api/chaos/inject/{kind}": _at("chaos", POST=ADMIN),
         "/api/chaos/enable": _at("chaos", POST=ADMIN),
         "/api/chaos/disable": _at("chaos", POST=ADMIN),
+        "/api/chaos/reset": _at("chaos", POST=ADMIN),
         "/api/chaos/test/{kind}": _at("chaos", GET=ADMIN),
         "/api/chaos/faults": _at("chaos", GET=ADMIN, POST=ADMIN, DELETE=ADMIN),
         "/api/chaos/faults/{id}": _at("chaos", GET=ADMIN, PATCH=ADMIN, DELETE=ADMIN),
@@ -82,6 +84,7 @@ _QUERY: Final = re.compile(rb"[!-~]*")
 _FORBIDDEN: Final = re.compile(rb"[/\\\x00-\x1f\x7f]")  # however it was written
 
 
+@lru_cache(4096)  # the addresses of a shop repeat
 def forwarded_target(raw_path: bytes, query: bytes) -> str | None:
     """Return the target for the service behind the gateway, or None if it must not be forwarded.
 

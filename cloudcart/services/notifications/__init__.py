@@ -12,6 +12,7 @@ from cloudcart.services.notifications.worker import Worker
 from cloudcart.services.service import Service, internal_router, reset_route
 from cloudcart.settings import Settings
 from cloudcart.stores.consumer import EventConsumer
+from cloudcart.stores.inbox import inbox_retention
 
 
 def create_app(settings: Settings, *, registry: CollectorRegistry | None = None) -> ASGIApp:
@@ -23,7 +24,8 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     """
     service = Service("notifications", settings, registry)
     listeners = Listeners()
-    worker = Worker(service.database, service.publisher, listeners, service.telemetry)
+    dead_letters = settings.notifications.dead_letters
+    worker = Worker(service.database, service.publisher, listeners, service.telemetry, dead_letters=dead_letters)
     consumer = EventConsumer(
         settings.stores.kafka,
         "notifications",
@@ -41,5 +43,5 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         [routes.notifications, internal],
         parts={"worker": worker, "listeners": listeners},
         prepare=service.database.ping,
-        background=[consumer.run],
+        background=[consumer.run, service.clean_up(inbox_retention(settings.stores.inbox_keep))],
     )

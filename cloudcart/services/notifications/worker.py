@@ -13,16 +13,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import prometheus_client
 import psycopg
 
 from cloudcart.events import Event, decode
 from cloudcart.exceptions import StoreError
 from cloudcart.services.answers import Page
+from cloudcart.services.lists import Listing, Lists
 from cloudcart.services.notifications.messages import details_of, sentence_for
 from cloudcart.services.notifications.models import Notification
 from cloudcart.services.notifications.stream import Listeners
-from cloudcart.stores.consumer import Record
+from cloudcart.stores.consumer import Record, consumed_counter
 from cloudcart.stores.database import Database, Row, Session
 from cloudcart.stores.inbox import MOVE_WATERMARK, admit
 from cloudcart.stores.publisher import Message, Publisher
@@ -33,8 +33,10 @@ INSERT INTO notifications (user_id, event_id, event_type, message, details, occu
 SELECT * FROM unnest(%s::int[], %s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamptz[])
 RETURNING *
 """
-_LIST: Final = "SELECT * FROM notifications WHERE user_id = %s ORDER BY id DESC LIMIT %s OFFSET %s"
-_COUNT: Final = "SELECT count(*) AS total FROM notifications WHERE user_id = %s"
+_LIST: Final = Listing(
+    "SELECT * FROM notifications WHERE user_id = %(user_id)s ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s",
+    "SELECT count(*) AS total FROM (SELECT FROM notifications WHERE user_id = %(user_id)s LIMIT %(most)s) AS counted",
+)
 _AFTER: Final = "SELECT * FROM notifications WHERE user_id = %s AND id > %s ORDER BY id LIMIT 500"
 _EMPTY: Final = "TRUNCATE inbox, inbox_watermark, notifications"
 _LOG: Final = logging.getLogger(__name__)
@@ -55,15 +57,24 @@ class Worker:
         publisher: where dead letters go.
         listeners: clients that listen live.
         telemetry: where events are counted.
+        dead_letters: set aside what cannot be read; else it is not handled, nor what is handed over with it.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, listeners: Listeners, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        listeners: Listeners,
+        telemetry: Telemetry,
+        *,
+        dead_letters: bool = True,
+    ) -> None:
+        self._dead_letters = dead_letters
         self._database = database
         self._publisher = publisher
         self._listeners = listeners
-        self._consumed = prometheus_client.Counter(
-            "kafka_events_consumed_total", "Events handled.", ["topic", "outcome"], registry=telemetry.registry
-        )
+        self._lists = Lists()
+        self._consumed = consumed_counter(telemetry)
         self._end_to_end = DurationHistogram(
             "event_end_to_end_seconds",
             "From an event's occurrence to its effect.",
@@ -76,6 +87,7 @@ class Worker:
 
         Raises:
             StoreError: PostgreSQL, or Kafka for a dead letter, is not there; hand them over again.
+            ValueError: one cannot be read, and is not to be set aside.
         """
         readable: list[tuple[Record, Event]] = []
         unreadable: list[Unreadable] = []
@@ -83,6 +95,8 @@ class Worker:
             try:
                 readable.append((record, decode(record.topic, record.value or b"")))
             except ValueError as error:
+                if not self._dead_letters:
+                    raise
                 unreadable.append(Unreadable(record, str(error)))
         unreadable += await self._store_readable(readable)
         await self._set_aside(unreadable)
@@ -99,9 +113,7 @@ class Worker:
     async def page(self, user_id: int, page: Page) -> tuple[list[Row], int]:
         """Return one page of a user's notifications, newest first, and how many there are."""
         async with self._database.session() as session:
-            rows = await session.rows(_LIST, (user_id, page.limit, page.offset))
-            counted = await session.row(_COUNT, (user_id,))
-        return rows, counted["total"] if counted else 0
+            return await self._lists.page(session, _LIST, {"user_id": user_id}, page)
 
     async def after(self, user_id: int, last_id: int) -> list[Notification]:
         """Return a user's notifications after one that was seen, oldest first."""

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from cloudcart.services.orders import routes
+from cloudcart.services.orders.idempotency import key_retention
 from cloudcart.services.orders.metrics import OrderMetrics
 from cloudcart.services.orders.moving import Moving
 from cloudcart.services.orders.notifying import Notifier
@@ -33,7 +34,8 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     products = ProductsClient(service)
     notifier = Notifier(service)
     ordering = Ordering(service.database, outbox, products, notifier, metrics)
-    moving = Moving(service.database, outbox, ordering, products, notifier, metrics)
+    charge_once = settings.orders.charge_once
+    moving = Moving(service.database, outbox, ordering, products, notifier, metrics, charge_once=charge_once)
 
     async def count_by_status() -> None:
         metrics.set_by_status(await ordering.count_by_status())
@@ -45,5 +47,10 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         [routes.orders, internal],
         parts={"ordering": ordering, "moving": moving},
         prepare=count_by_status,
-        background=[outbox.run, outbox.measure, partial(periodically, _COUNT, count_by_status)],
+        background=[
+            outbox.run,
+            outbox.measure,
+            partial(periodically, _COUNT, count_by_status),
+            service.clean_up(key_retention(settings.orders.idempotency_keep)),
+        ],
     )

@@ -1,7 +1,8 @@
 """Answers that are given again: the same ``Idempotency-Key`` and body give the same answer and one effect.
 
 An answer is kept in the transaction of its effect, so there is never one without the other. Refusals are not kept: what
-was refused had no effect and may be tried again. Used by ordering and paying.
+was refused had no effect and may be tried again. After ``orders.idempotency_keep`` a key is as good as new. Used by
+ordering and paying.
 """
 
 from __future__ import annotations
@@ -13,12 +14,26 @@ from typing import Final, NamedTuple
 
 from cloudcart.exceptions import AnsweredMeanwhileError, RefusedError
 from cloudcart.stores.database import Database, Session
+from cloudcart.stores.retention import Retention
 
 _FIND: Final = "SELECT fingerprint, status, answer FROM idempotency_keys WHERE (user_id, operation, key) = (%s, %s, %s)"
 _KEEP: Final = """
 INSERT INTO idempotency_keys (user_id, operation, key, fingerprint, status, answer) VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT DO NOTHING
 """
+_FORGET: Final = """
+DELETE FROM idempotency_keys USING (
+    SELECT user_id, operation, key FROM idempotency_keys WHERE created_at < now() - make_interval(secs => %(keep)s)
+    ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+) AS old
+WHERE (idempotency_keys.user_id, idempotency_keys.operation, idempotency_keys.key)
+    = (old.user_id, old.operation, old.key)
+"""
+
+
+def key_retention(keep: float) -> Retention:
+    """Return for how many seconds answers are given again."""
+    return Retention("idempotency_keys", _FORGET, keep)
 
 
 class Answer(NamedTuple):

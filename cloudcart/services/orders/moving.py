@@ -23,7 +23,7 @@ from cloudcart.services.orders.products_client import ProductsClient
 from cloudcart.services.orders.states import Status, check_move, message
 from cloudcart.services.service import trace_id
 from cloudcart.stores.database import Database, Row
-from cloudcart.stores.outbox import PUBLISH, Outbox, event_parameters
+from cloudcart.stores.outbox import PUBLISH, Outbox
 
 _CONFIRM: Final = f"""
 WITH confirmed AS (
@@ -35,6 +35,7 @@ WITH confirmed AS (
 ), published AS ({PUBLISH} WHERE EXISTS (SELECT FROM confirmed))
 SELECT confirmed.*, %(items)s::json AS items FROM confirmed
 """  # noqa: S608  # what is put in is a constant
+_CHARGE_AGAIN: Final = "UPDATE payments SET amount = amount + %s WHERE order_id = %s"
 _STATUS: Final = "SELECT status FROM orders WHERE id = %s FOR UPDATE"
 _MOVE: Final = f"""
 WITH orders AS (UPDATE orders SET status = %s, updated_at = now() WHERE id = %s RETURNING *) {WITH_ITEMS} FROM orders
@@ -59,6 +60,7 @@ class Moving:
         products: takes stock.
         notifier: tells the worker directly, where the settings want that.
         metrics: of the order service.
+        charge_once: recognise a payment that is sent again; else it charges again.
     """
 
     def __init__(
@@ -69,7 +71,10 @@ class Moving:
         products: ProductsClient,
         notifier: Notifier,
         metrics: OrderMetrics,
+        *,
+        charge_once: bool = True,
     ) -> None:
+        self._charge_once = charge_once
         self._database = database
         self._outbox = outbox
         self._ordering = ordering
@@ -86,6 +91,8 @@ class Moving:
         """
         begun = time.perf_counter()
         try:
+            if not self._charge_once and order["status"] == Status.CONFIRMED:
+                return await self._charge_again(order)
             if earlier := await key.earlier_answer(self._database):
                 return earlier
             return await self._confirm(order, method, key)
@@ -130,7 +137,7 @@ class Moving:
         events = _confirmation(order, method)
         parameters = {"id": order["id"], "epoch": order["epoch"], "method": method, "items": json.dumps(order["items"])}
         async with key.scope(self._database) as session:
-            row = await session.row(_CONFIRM, parameters | event_parameters(events))
+            row = await session.row(_CONFIRM, parameters | self._outbox.parameters(events))
             if row is not None:
                 answer = _answer(row)
                 await key.keep(session, answer)
@@ -138,9 +145,14 @@ class Moving:
             if earlier := await key.earlier_answer(self._database):
                 return earlier  # the same payment came twice at the same time
             raise await self._refusal(order["id"])
-        self._outbox.wake()
+        await self._outbox.committed(events)
         await self._done(events)
         return answer
+
+    async def _charge_again(self, order: Row) -> Answer:
+        async with self._database.session(writes=True) as session:
+            await session.run(_CHARGE_AGAIN, (order["total_amount"], order["id"]))
+        return _answer(order)
 
     async def _refusal(self, order_id: int) -> RefusedError:
         """Return why an order that could be paid a moment ago cannot now."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, LiteralString
 
 from cloudcart.events import OrderCreated, OrderLine
 from cloudcart.exceptions import AnsweredMeanwhileError, RefusedError
 from cloudcart.services.answers import Page
+from cloudcart.services.lists import Listing, Lists
 from cloudcart.services.orders.idempotency import Answer, RequestKey
 from cloudcart.services.orders.metrics import OrderMetrics
 from cloudcart.services.orders.models import NewLine, NewOrder, Order
@@ -22,7 +23,7 @@ from cloudcart.services.orders.products_client import Priced, ProductsClient
 from cloudcart.services.orders.states import OPEN
 from cloudcart.services.service import trace_id
 from cloudcart.stores.database import Database, Row
-from cloudcart.stores.outbox import PUBLISH, Outbox, event_parameters
+from cloudcart.stores.outbox import PUBLISH, Outbox
 
 _LARGEST_TOTAL: Final = Decimal("99999999.99")  # of the column
 
@@ -45,12 +46,23 @@ SELECT orders.*, (
 ) AS items
 """
 _BY_ID: Final = f"{WITH_ITEMS} FROM orders WHERE id = %s"
-_MATCHING: Final = """
-FROM orders
-WHERE (%(user_id)s::int IS NULL OR user_id = %(user_id)s) AND (%(status)s::text IS NULL OR status = %(status)s)
-"""
-_LIST: Final = f"{WITH_ITEMS} {_MATCHING} ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s"
-_COUNT: Final = f"SELECT count(*) AS total {_MATCHING}"
+# A pair of statements for each combination of filters, since no plan of a statement for all would use each index.
+# The page is found among the ids alone, in an index: what is skipped is neither read nor put together.
+_FILTERS: Final[Mapping[tuple[bool, bool], LiteralString]] = {
+    (False, False): "",
+    (True, False): "WHERE user_id = %(user_id)s",
+    (False, True): "WHERE status = %(status)s",
+    (True, True): "WHERE user_id = %(user_id)s AND status = %(status)s",
+}
+_PAGE: Final = "SELECT id FROM orders {where} ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s"
+LISTS: Final = {
+    filters: Listing(
+        f"{WITH_ITEMS} FROM orders WHERE id = ANY(ARRAY({_PAGE.format(where=where)})) ORDER BY id DESC",
+        f"SELECT count(*) AS total FROM (SELECT FROM orders {where} LIMIT %(most)s) AS counted",  # noqa: S608
+    )
+    for filters, where in _FILTERS.items()
+}
+"""Lists of orders, by whether they are of one user, and of one status."""
 _COUNT_OPEN: Final = """
 SELECT count(DISTINCT orders.id) AS total FROM orders JOIN order_items ON order_id = orders.id
 WHERE product_id = %s AND status = ANY(%s)
@@ -80,6 +92,7 @@ class Ordering:
         self._notifier = notifier
         self._metrics = metrics
         self._ids = deque[int]()
+        self._lists = Lists()
 
     async def create(self, user_id: int, new: NewOrder, key: RequestKey) -> Answer:
         """Accept an order; the same key and body give the same order.
@@ -109,13 +122,9 @@ class Ordering:
 
     async def page(self, page: Page, user_id: int | None, status: str | None) -> tuple[list[Row], int]:
         """Return one page of the orders that match, newest first, and how many match in all."""
-        wanted = {"user_id": user_id, "status": status, "limit": page.limit, "offset": page.offset}
+        wanted = {"user_id": user_id, "status": status}
         async with self._database.session() as session:
-            rows = await session.rows(_LIST, wanted)
-            if page.offset == 0 and len(rows) < page.limit:
-                return rows, len(rows)
-            counted = await session.row(_COUNT, wanted)
-        return rows, counted["total"] if counted else 0
+            return await self._lists.page(session, LISTS[user_id is not None, status is not None], wanted, page)
 
     async def count_open(self, product_id: int) -> int:
         """Return how many open orders have a product."""
@@ -159,11 +168,11 @@ class Ordering:
             "prices": prices,
         }
         async with key.scope(self._database) as session:
-            row = await session.row(_INSERT, parameters | event_parameters([created]))
+            row = await session.row(_INSERT, parameters | self._outbox.parameters([created]))
             assert row is not None
             answer = Answer(201, Order.model_validate(row).model_dump_json().encode())
             await key.keep(session, answer)
-        self._outbox.wake()
+        await self._outbox.committed([created])
         self._metrics.count([created])
         await self._notifier.tell([created])
         return answer

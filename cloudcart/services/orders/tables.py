@@ -25,7 +25,7 @@ ORDERS: Final = Table(
     postgresql_with={"fillfactor": 80},  # most orders change their status at least once
 )
 Index("orders_of_user", ORDERS.c.user_id, ORDERS.c.id)
-Index("orders_by_status", ORDERS.c.status)
+Index("orders_of_status", ORDERS.c.status, ORDERS.c.id)
 
 ORDER_ITEMS: Final = Table(
     "order_items",
@@ -61,5 +61,6 @@ IDEMPOTENCY_KEYS: Final = Table(
     Column("answer", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
 )
+Index("idempotency_keys_by_age", IDEMPOTENCY_KEYS.c.created_at)
 
 outbox_table(METADATA)

@@ -16,6 +16,7 @@ from cloudcart.services.products.stock import Stock
 from cloudcart.services.service import Service, internal_router, periodically, reset_route
 from cloudcart.settings import Settings
 from cloudcart.stores.consumer import EventConsumer
+from cloudcart.stores.inbox import inbox_retention
 
 _SWEEP: Final = 5.0  # seconds between two looks for stock that nobody bought, at most
 _COUNT: Final = 2.0  # seconds between two counts of what is low
@@ -30,10 +31,10 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     """
     service = Service("products", settings, registry)
     outbox = service.outbox()
-    stock = Stock(outbox, settings.products.low_stock, service.telemetry)
+    stock = Stock(outbox, settings.products.low_stock, service.telemetry, atomic=settings.products.atomic_stock)
     orders = OrdersClient(service)
     catalogue = Catalogue(service.database, outbox, stock, orders.open_orders)
-    events = OrderEvents(service.database, outbox, stock)
+    events = OrderEvents(service.database, outbox, stock, service.telemetry)
     consumer = EventConsumer(
         settings.stores.kafka,
         "products",
@@ -64,5 +65,6 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
             consumer.run,
             partial(periodically, min(_SWEEP, settings.products.hold), sweep),
             partial(periodically, _COUNT, count_low),
+            service.clean_up(inbox_retention(settings.stores.inbox_keep)),
         ],
     )

@@ -5,11 +5,12 @@ The routes call it; it knows the tables and no HTTP. Stock is moved by ``service
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, LiteralString
 
 from cloudcart.exceptions import RefusedError
 from cloudcart.services.answers import Page
+from cloudcart.services.lists import Listing, Lists
 from cloudcart.services.products.models import NewProduct, ProductChange
 from cloudcart.services.products.seed import SEED
 from cloudcart.services.products.stock import Stock
@@ -20,13 +21,20 @@ from cloudcart.stores.outbox import Outbox
 CountOpenOrders = Callable[[int], Awaitable[int]]
 """Says how many open orders have a product."""
 
-_MATCHING: Final = """
-FROM products
-WHERE (%(category)s::text IS NULL OR category = %(category)s)
-  AND (%(pattern)s::text IS NULL OR name ILIKE %(pattern)s OR description ILIKE %(pattern)s)
-"""
-_LIST: Final = f"SELECT *, count(*) OVER () AS total {_MATCHING} ORDER BY id LIMIT %(limit)s OFFSET %(offset)s"
-_COUNT: Final = f"SELECT count(*) AS total {_MATCHING}"
+# By whether a category, and whether a text is looked for: a statement for all would use no index.
+_FILTERS: Final[Mapping[tuple[bool, bool], LiteralString]] = {
+    (False, False): "",
+    (True, False): "WHERE category = %(category)s",
+    (False, True): "WHERE (name ILIKE %(pattern)s OR description ILIKE %(pattern)s)",
+    (True, True): "WHERE category = %(category)s AND (name ILIKE %(pattern)s OR description ILIKE %(pattern)s)",
+}
+_LISTS: Final = {
+    filters: Listing(
+        f"SELECT * FROM products {where} ORDER BY id LIMIT %(limit)s OFFSET %(offset)s",  # noqa: S608  # a constant
+        f"SELECT count(*) AS total FROM (SELECT FROM products {where} LIMIT %(most)s) AS counted",  # noqa: S608
+    )
+    for filters, where in _FILTERS.items()
+}
 _GET: Final = "SELECT * FROM products WHERE id = %s"
 _INSERT: Final = """
 INSERT INTO products (name, description, price, stock, category, image_url) VALUES (%s, %s, %s, 0, %s, %s) RETURNING *
@@ -68,15 +76,13 @@ class Catalogue:
         self._outbox = outbox
         self._stock = stock
         self._open_orders = open_orders
+        self._lists = Lists()
 
     async def page(self, page: Page, category: str | None, search: str | None) -> tuple[list[Row], int]:
         """Return one page of the products that match, and how many match in all."""
-        pattern = None if not search else f"%{_literal(search)}%"
-        wanted = {"category": category, "pattern": pattern, "limit": page.limit, "offset": page.offset}
+        wanted = {"category": category, "pattern": f"%{_literal(search or '')}%"}
         async with self._database.session() as session:
-            rows = await session.rows(_LIST, wanted)
-            counted = rows[0] if rows else await session.row(_COUNT, wanted)
-        return rows, counted["total"] if counted else 0
+            return await self._lists.page(session, _LISTS[category is not None, bool(search)], wanted, page)
 
     async def get(self, product_id: int) -> Row:
         """Return a product, or 404."""

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from cloudcart.events import OrderStatusChanged, decode
 from cloudcart.services.products.stock import Stock
-from cloudcart.stores.consumer import Record
+from cloudcart.stores.consumer import Record, consumed_counter
 from cloudcart.stores.database import Database
 from cloudcart.stores.inbox import admit
 from cloudcart.stores.outbox import Outbox, UnitOfWork
+from cloudcart.telemetry.metrics import Telemetry
 
 TOPICS: Final = (OrderStatusChanged.topic,)
 
@@ -39,12 +40,14 @@ class OrderEvents:
         database: the product service's own.
         outbox: of the product service.
         stock: moves stock.
+        telemetry: where events are counted.
     """
 
-    def __init__(self, database: Database, outbox: Outbox, stock: Stock) -> None:
+    def __init__(self, database: Database, outbox: Outbox, stock: Stock, telemetry: Telemetry) -> None:
         self._database = database
         self._outbox = outbox
         self._stock = stock
+        self._consumed = consumed_counter(telemetry)
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Handle messages of the topic ``order.status_changed``."""
@@ -55,11 +58,14 @@ class OrderEvents:
             async with self._database.transaction() as session:
                 fresh = await admit(session, keeping)
                 await self._stock.confirm(session, [event.order_id for event in fresh])
+            self._count(keeping, fresh)
         for event in closing:  # one by one: together they could lock products in another order than a sale does
             async with self._outbox.unit_of_work() as work:
-                if await admit(work, [event]):
+                if fresh := await admit(work, [event]):
                     await self._stock.close(work, event.order_id)
             self._stock.count(work)
+            self._count([event], fresh)
+        self._consumed.labels(OrderStatusChanged.topic, "unreadable").inc(len(records) - len(events))
 
     async def sweep(self, older_than: float, settle: Settle) -> int:
         """Release stock that was taken over ``older_than`` seconds ago for orders that were not confirmed.
@@ -79,6 +85,10 @@ class OrderEvents:
                 await self._apply(work, order_id, answer["status"], answer["epoch"])
             self._stock.count(work)
         return len(held)
+
+    def _count(self, events: Sequence[OrderStatusChanged], fresh: Sequence[OrderStatusChanged]) -> None:
+        self._consumed.labels(OrderStatusChanged.topic, "handled").inc(len(fresh))
+        self._consumed.labels(OrderStatusChanged.topic, "ignored").inc(len(events) - len(fresh))
 
     async def _apply(self, work: UnitOfWork, order_id: int, status: str, epoch: int) -> None:
         if status in _GIVEN_BACK:

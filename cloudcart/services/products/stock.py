@@ -17,6 +17,7 @@ from cloudcart.exceptions import RefusedError
 from cloudcart.services.products import holds
 from cloudcart.services.products.holds import Hold
 from cloudcart.services.products.models import Line
+from cloudcart.services.products.unguarded import take_unguarded
 from cloudcart.services.service import trace_id
 from cloudcart.stores.database import Row, Session
 from cloudcart.stores.outbox import Outbox, UnitOfWork
@@ -64,10 +65,12 @@ class Stock:
         outbox: of the product service.
         threshold: at or below this stock an alert is published.
         telemetry: where moves and alerts are counted.
+        atomic: take stock in one statement; else the way it must not be done.
     """
 
-    def __init__(self, outbox: Outbox, threshold: int, telemetry: Telemetry) -> None:
+    def __init__(self, outbox: Outbox, threshold: int, telemetry: Telemetry, *, atomic: bool = True) -> None:
         self._outbox = outbox
+        self._atomic = atomic
         self._threshold = threshold
         self._updates = prometheus_client.Counter(
             "product_stock_updates_total", "Changes of a stock.", ["reason"], registry=telemetry.registry
@@ -87,7 +90,10 @@ class Stock:
             quantities[item.product_id] += item.quantity
         async with self._outbox.unit_of_work() as work:
             parameters = _parameters({each: -count for each, count in quantities.items()}, "sold", order_id)
-            rows = await work.rows(_TAKE, {**parameters, "epoch": epoch, "quantities": list(quantities.values())})
+            if self._atomic:
+                rows = await work.rows(_TAKE, {**parameters, "epoch": epoch, "quantities": list(quantities.values())})
+            else:
+                rows = await self._take_unguarded(work, order_id, epoch, quantities)
             if not rows:  # this order has been here before
                 if not await self._decide_again(work, order_id, epoch):
                     return
@@ -129,6 +135,12 @@ class Stock:
     def count(self, work: UnitOfWork) -> None:
         """Count, after its commit, what ``work`` has moved."""
         self._count(work.events)
+
+    async def _take_unguarded(
+        self, work: UnitOfWork, order_id: int, epoch: int, quantities: Mapping[int, int]
+    ) -> list[Row]:
+        hold = (order_id, epoch, Hold.TAKEN, list(quantities), list(quantities.values()))
+        return await take_unguarded(work, order_id, quantities) if await work.run(_HOLD, hold) else []
 
     async def _decide_again(self, work: UnitOfWork, order_id: int, epoch: int) -> bool:
         """Say whether stock is to be moved for an order that has a hold already."""

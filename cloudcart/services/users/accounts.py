@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from cloudcart.events import UserCreated
 from cloudcart.exceptions import RefusedError
 from cloudcart.services.answers import Page
+from cloudcart.services.lists import Listing, Lists
 from cloudcart.services.service import trace_id
 from cloudcart.services.users.models import Credentials, NewUser, Profile
 from cloudcart.services.users.passwords import Passwords
@@ -38,8 +39,10 @@ _EMAIL_TAKEN: Final = "SELECT id FROM users WHERE lower(email) = lower(%s) AND i
 _BY_ID: Final = "SELECT * FROM users WHERE id = %s"
 _BY_USERNAME: Final = "SELECT * FROM users WHERE username = %s"
 _BY_EMAIL: Final = "SELECT * FROM users WHERE lower(email) = lower(%s)"
-_LIST: Final = "SELECT *, count(*) OVER () AS total FROM users ORDER BY id LIMIT %s OFFSET %s"
-_COUNT: Final = "SELECT count(*) AS total FROM users"
+_LIST: Final = Listing(
+    "SELECT * FROM users ORDER BY id LIMIT %(limit)s OFFSET %(offset)s",
+    "SELECT count(*) AS total FROM (SELECT FROM users LIMIT %(most)s) AS counted",
+)
 _DELETE: Final = "DELETE FROM users WHERE id = %s"
 _EMPTY: Final = "TRUNCATE users, outbox RESTART IDENTITY"
 _WRONG: Final = "the user name or the password is wrong"
@@ -68,6 +71,7 @@ class Accounts:
         self._outbox = outbox
         self._passwords = passwords
         self._throttle = throttle
+        self._lists = Lists()
         self._seed = seed
 
     async def create(self, new: NewUser) -> Row:
@@ -107,9 +111,7 @@ class Accounts:
     async def page(self, page: Page) -> tuple[list[Row], int]:
         """Return one page of all users, oldest first, and how many there are."""
         async with self._database.session() as session:
-            rows = await session.rows(_LIST, page)
-            counted = rows[0] if rows else await session.row(_COUNT)
-        return rows, counted["total"] if counted else 0
+            return await self._lists.page(session, _LIST, {}, page)
 
     async def update(self, user_id: int, profile: Profile) -> Row:
         """Change what ``profile`` has and return the user; 404, or 409 if the email is somebody else's."""

@@ -7,6 +7,9 @@ accounts only.
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +22,7 @@ from cloudcart.telemetry.metrics import DurationHistogram, Telemetry
 T = TypeVar("T")
 
 _THREADS: Final = 2  # a hash is 50 ms of CPU; more would only take it away from requests
+_NICENESS: Final = 5  # of these threads: a third of the weight of a thread that serves requests, where CPU is short
 
 
 class Passwords:
@@ -31,7 +35,7 @@ class Passwords:
 
     def __init__(self, rounds: int, telemetry: Telemetry) -> None:
         self._rounds = rounds
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bcrypt")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bcrypt", initializer=_give_way)
         self._nobody: bytes | None = None
         self._known: dict[str, str] = {}
         self._durations = DurationHistogram(
@@ -73,3 +77,9 @@ class Passwords:
         result, seconds = await asyncio.get_running_loop().run_in_executor(self._threads, timed)
         self._durations.observe(seconds)
         return result
+
+
+def _give_way() -> None:
+    """Let the threads and processes that serve requests go first; on Linux a thread has a niceness of its own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

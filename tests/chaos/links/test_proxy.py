@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import socket
 import time
 
 import pytest
@@ -43,6 +44,25 @@ def test_unix_sockets(run, rig, short_directory):
             links.inject("link_down")
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
                 await ask(streams)
+
+    run(check())
+
+
+@pytest.mark.parametrize("accepted_first", [True, False])
+def test_who_was_on_the_way_in_is_cut_with_the_rest(run, rig, accepted_first):
+    async def check():
+        loop = asyncio.get_running_loop()
+        async with rig() as links:
+            caller, accepted = socket.socketpair()
+            caller.setblocking(False)
+            if accepted_first:
+                end = links.proxy._accept()
+            links.proxy.close()
+            if not accepted_first:
+                end = links.proxy._accept()
+            await loop.connect_accepted_socket(lambda: end, accepted)  # only now does the connection begin
+            with caller:
+                assert await asyncio.wait_for(loop.sock_recv(caller, 1), 5) == b""
 
     run(check())
 

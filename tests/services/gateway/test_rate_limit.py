@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudcart.exceptions import StoreError
+from cloudcart.exceptions import RefusedError, StoreError
 from cloudcart.lab.valkey import Valkey
 from cloudcart.services.gateway.rate_limit import SCRIPT, LocalLimit, RateLimit, seconds_until_room
 from cloudcart.stores.redis import Redis
@@ -148,6 +148,18 @@ def test_without_redis_the_count_goes_on_here(failure: Exception) -> None:
         assert sum(verdict == 0 for verdict in verdicts) == 3
         limit.clear()
         assert await limit.admit("a") == 0
+
+    asyncio.run(run())
+
+
+def test_without_redis_and_fallback_everybody_is_refused() -> None:
+    async def run() -> None:
+        async def broken(_keys: list[str], _arguments: list[int]) -> list[int]:
+            raise StoreError("gone")
+
+        limit = RateLimit(broken, 3, LONG, fallback=False)
+        verdicts = await asyncio.gather(limit.admit("a"), limit.admit("b"), return_exceptions=True)
+        assert [isinstance(verdict, RefusedError) and verdict.status for verdict in verdicts] == [503, 503]
 
     asyncio.run(run())
 

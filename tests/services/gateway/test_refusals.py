@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from cloudcart.events import ApiRateLimited, decode
 from cloudcart.lab.broker import Broker
 from cloudcart.services.gateway.refusals import RefusalEvents
+from cloudcart.telemetry.metrics import Telemetry
 
 
 def test_refusals_of_a_client_on_a_route_become_one_event() -> None:
@@ -30,7 +31,8 @@ def test_a_flood_of_clients_is_bounded() -> None:
 
 def test_they_are_published(broker: Broker) -> None:
     async def run() -> None:
-        refusals = RefusalEvents(broker.address, 60.0)
+        telemetry = Telemetry("test")
+        refusals = RefusalEvents(broker.address, 60.0, telemetry=telemetry)
         refusals.refused("user:1", "/api/orders")
         publishing = asyncio.create_task(refusals.run())
         consumer = AIOKafkaConsumer(bootstrap_servers=broker.address, auto_offset_reset="earliest")
@@ -42,6 +44,9 @@ def test_they_are_published(broker: Broker) -> None:
             event = decode(message.topic, message.value)
             assert isinstance(event, ApiRateLimited)
             assert (event.client, event.route, event.count) == ("user:1", "/api/orders", 1)
+            async with asyncio.timeout(20):
+                while b'published_total{topic="api.rate_limited"} 1.0' not in telemetry.exposition():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
         finally:
             await consumer.stop()
             publishing.cancel()

@@ -1,0 +1,144 @@
+"""Are the figures true? A service with a known distribution of latency, read from rows, from buckets, from Prometheus.
+
+    python benchmarks/truth.py [--quick] [--json]
+
+Prints p50, p95 and p99 as each source reads them, how far that is from the truth, and whether the truth lies in the
+interval that the reading states. Rows must be within 2 %. Without a ``prometheus`` program that source is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from _known_service import MEDIAN, P99, truth
+
+from cloudcart.lab.ports import hold
+from cloudcart.lab.prometheus import SCRAPE_INTERVAL, Prometheus, is_installed
+from cloudcart.load import LoadProfile, start_load
+from cloudcart.signals import PrometheusSource, RowsSource, Scraper, ScrapeSource, Source, Window
+
+HERE = Path(__file__).parent
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+RATE = 100.0
+
+
+@contextmanager
+def service() -> Iterator[str]:
+    """Run the service in a process of its own; yield its URL."""
+    command = [sys.executable, str(HERE / "_known_service.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+
+
+@contextmanager
+def prometheus(url: str, folder: Path) -> Iterator[PrometheusSource | None]:
+    """Run a Prometheus server that watches the service, if there is one; yield when it has scraped once."""
+    if not is_installed():
+        yield None
+        return
+    with hold() as free:  # let go again at once: Prometheus cannot share a port
+        port = free.getsockname()[1]
+    server = Prometheus(folder / "prometheus", {"gateway": urlsplit(url).port or 0}, port=port, log=folder / "log")
+    server.start()
+    try:
+        wait_until(lambda: has_scraped(server.url))
+        with closing(PrometheusSource(server.url)) as source:
+            yield source
+    finally:
+        server.stop()
+
+
+def has_scraped(url: str) -> bool:
+    try:
+        answer = httpx.get(f"{url}/api/v1/query", params={"query": 'up{service="gateway"}'}, timeout=2).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return bool(answer.get("data", {}).get("result"))
+
+
+def wait_until(holds: Any, deadline: float = 30.0) -> None:
+    end = time.monotonic() + deadline
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def measure(seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give load; return each source's readings, and the generator's account."""
+    profile = LoadProfile(journey=str(HERE / "_one_request.py"), rate=RATE, duration=seconds)
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        url = opened.enter_context(service())
+        server = opened.enter_context(prometheus(url, folder))
+        scraper = opened.enter_context(Scraper({"gateway": url}))
+        start, before = time.time(), scraper.take()
+        with start_load(profile, host=url, folder=folder) as load:
+            load.wait()
+        if server is not None:
+            time.sleep(2 * SCRAPE_INTERVAL)  # until it has surely seen the last request
+        after, window = scraper.take(), Window(start, time.time())
+        sources: dict[str, Source | None] = {
+            "rows": RowsSource(load.requests),
+            "buckets": ScrapeSource([before, after]),
+            "prometheus": server,
+        }
+        found = {name: figures(source, window) for name, source in sources.items() if source is not None}
+        return found, load.summary()
+
+
+def figures(source: Source, window: Window) -> dict[str, Any]:
+    """Return what a source reads, how far that is from the truth, and whether its interval holds the truth."""
+    found = {}
+    for name, share in SHARES.items():
+        reading, true = source.read(name, window), truth(share)
+        assert reading.value is not None, reading.note
+        low, high = reading.low or 0.0, reading.high or float("inf")
+        found[name] = {
+            "reading_ms": round(1000 * reading.value, 2),
+            "truth_ms": round(1000 * true, 2),
+            "error": round(reading.value / true - 1, 5),
+            "interval_ms": [round(1000 * low, 1), None if reading.high is None else round(1000 * high, 1)],
+            "truth_within": low <= true <= high,
+            "samples": reading.samples,
+        }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="10 s of load instead of 60")
+    parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
+    options = parser.parse_args()
+    found, generator = measure(10.0 if options.quick else 60.0)
+    if options.json:
+        print(json.dumps({"sources": found, "generator": generator}))
+        return
+    print(f"lognormal, median {1000 * MEDIAN:g} ms, p99 {1000 * P99:g} ms, {generator['requests']} requests")
+    for name, percentiles in found.items():
+        for share, one in percentiles.items():
+            interval = f"{one['interval_ms'][0]} to {one['interval_ms'][1] or 'unbounded'} ms"
+            held = "holds the truth" if one["truth_within"] else "MISSES the truth"
+            print(f"  {name:<11} {share} {one['reading_ms']:8.2f} ms, truth {one['truth_ms']:8.2f}, ", end="")
+            print(f"error {one['error']:+7.2%}; {interval} {held}")
+    if generator["saturated"]:
+        print(f"the generator was the bottleneck: {generator['saturated']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""JSON Schemas of what commands print with ``--json``, for whoever reads it with other tools.
+
+Tests hold them against what is printed; the documentation shows them. The files ship with the package.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cloudcart.cli.run_result import PRINTED
+
+
+def output_schema(command: str) -> dict[str, Any]:
+    """Return the schema (JSON Schema 2020-12) of what ``cloudcart COMMAND --json`` prints.
+
+    Raises:
+        KeyError: no shape is promised for this command.
+    """
+    if command == "run":
+        return _part_of_the_record()
+    schema: dict[str, Any] = json.loads((Path(__file__).parent / "output.schema.json").read_text(encoding="utf-8"))
+    return {**schema["$defs"][command], "$schema": schema["$schema"], "$defs": schema["$defs"]}
+
+
+def _part_of_the_record() -> dict[str, Any]:
+    from cloudcart.report import run_schema
+
+    record = run_schema()
+    properties = {name: record["properties"][name] for name in PRINTED}
+    return {**record, "$id": "urn:cloudcart:output:1:run", "properties": properties, "required": list(PRINTED)}

@@ -1,0 +1,59 @@
+"""The one lab of a pytest process: started when a test first needs it, again when one needs other settings.
+
+Not the fixtures (``fixtures``); those ask for a lab and give it back healed and reset.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cloudcart.pytest_plugin import plugin
+from cloudcart.pytest_plugin.options import flag, setting
+from cloudcart.pytest_plugin.turn import Turn
+
+if TYPE_CHECKING:
+    from cloudcart.lab import Lab
+
+
+class SessionLab:
+    """Holds the lab.
+
+    Args:
+        config: pytest's.
+        backend: where the shop runs.
+        turn: starting a shop takes the processor from another worker's measurement, so it waits for its turn.
+    """
+
+    def __init__(self, config: pytest.Config, backend: str, turn: Turn) -> None:
+        self._config = config
+        self._backend = backend
+        self._turn = turn
+        self._lab: Lab | None = None
+        self._settings: dict[str, str] | None = None
+
+    def with_settings(self, settings: dict[str, str]) -> Lab:
+        """Return a running lab with just these settings."""
+        if self._lab is None or settings != self._settings:
+            self.close()
+            with self._turn.taken():
+                self._lab, self._settings = self._begin(settings), settings
+        return self._lab
+
+    def _begin(self, settings: dict[str, str]) -> Lab:
+        from cloudcart import lab
+
+        if name := setting(self._config, "reuse"):
+            return lab.attach(name)
+        return lab.start(self._backend, overrides=settings, detach=flag(self._config, "keep"))
+
+    def close(self) -> None:
+        """End the lab, unless it was somebody else's or is to be kept."""
+        if self._lab is None:
+            return
+        if flag(self._config, "keep"):
+            self._config.stash[plugin.FINDINGS].append({"kept": self._lab.name})
+        elif not setting(self._config, "reuse"):
+            self._lab.close()
+        self._lab = None

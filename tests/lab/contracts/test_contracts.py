@@ -1,0 +1,177 @@
+"""Each kind of fault keeps its contract on a running shop: inject, the quantity moves; heal, it comes back.
+
+By default each kind is measured with one seed. ``CLOUDCART_WRITE_CONTRACTS=1`` takes three and writes what was measured
+to ``docs/fault-contracts.md``; run that on a quiet machine, where nothing is added to the declared times.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from cloudcart.exceptions import FaultError
+from cloudcart.faults import FAULTS, Fault, parse_fault
+from cloudcart.faults.contract import Contract, Quantity
+from cloudcart.units import format_duration
+
+DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "fault-contracts.md"
+WRITING: Final = bool(os.environ.get("CLOUDCART_WRITE_CONTRACTS"))
+SEEDS: Final = (1, 2, 3) if WRITING else (1,)
+_SPARE: Final = 0.0 if WRITING else 10.0  # seconds beyond the declared times, where other tests use the machine, too
+_REST: Final = 30.0  # seconds in which the last fault's traces go
+_TTL: Final = "60s"
+_HEAD: Final = ("kind", "example", "quantity", "moves by", "shows within", "clears within", "measured: moved by",
+                "shown", "cleared", "hits")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one injection did."""
+
+    moved: float
+    shown: float
+    cleared: float
+    hits: int
+
+
+@pytest.fixture(scope="module")
+def table(request: pytest.FixtureRequest) -> Iterator[dict[str, list[Measured] | str]]:
+    """By kind: what was measured, or why it cannot be done here. Printed at the end, and written if asked for."""
+    rows: dict[str, list[Measured] | str] = {}
+    yield rows
+    text = page(rows)
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{text}")
+    if WRITING and rows.keys() == FAULTS.keys():
+        DOCUMENT.write_text(text)
+
+
+@pytest.mark.parametrize("kind", sorted(FAULTS))
+def test_the_quantity_moves_and_comes_back(shop: Any, table: dict[str, Any], kind: str) -> None:
+    try:
+        table[kind] = [measure(shop, kind, seed) for seed in SEEDS]
+    except FaultError as error:
+        if not FAULTS[kind].needs or FAULTS[kind].needs not in str(error):
+            raise
+        table[kind] = sentence = str(error).partition(": ")[2]
+        pytest.skip(sentence)  # the backend cannot do it
+
+
+def measure(shop: Any, kind: str, seed: int) -> Measured:
+    """Inject, wait for the move, heal, wait for the return; hold each against the contract."""
+    contract = FAULTS[kind].contract
+    shop.lab.reset()
+    read = shop.reader(contract.quantity)
+    rest = wait_until(read, lambda value: value < contract.at_least / 2, _REST, contract.quantity)
+    document = parse_fault({"kind": kind, "ttl": _TTL, "seed": seed, **contract.example})
+    begun, looks = time.monotonic(), len(shop.looks)
+    with shop.lab.inject_fault(document) as fault:
+        left = contract.shows_within + _SPARE - (time.monotonic() - begun)
+        moved = wait_until(read, lambda value: value - rest >= contract.at_least, left, contract.quantity)
+        shown = time.monotonic() - begun
+    healed = time.monotonic()
+    left = contract.clears_within + _SPARE
+    wait_until(read, lambda value: value - rest < contract.at_least / 2, left, contract.quantity)
+    cleared = time.monotonic() - healed
+    assert (shown <= contract.shows_within + _SPARE, cleared <= contract.clears_within + _SPARE) == (True, True)
+    return Measured(moved - rest, shown, cleared, check_accounts(shop, fault.id, looks))
+
+
+def check_accounts(shop: Any, fault_id: str, looks: int) -> int:
+    """Check that all accounts of an ended fault agree, and return how often it hit.
+
+    They are the control plane's, the metrics, the events and, where the fault acts on requests, the marks of answers;
+    a request whose client had gone, or whose connection was cut, may have been hit without being marked.
+    """
+    shop.lab.wait_ready()
+    ended = shop.lab.chaos.fault(fault_id)
+    assert ended["state"] == "healed"
+    hits: int = ended["injected"]
+    assert ended["drawn"] >= hits >= 1
+    assert shop.counted_hits(fault_id) == hits
+    assert shop.published_hits(fault_id) == hits
+    if FAULTS[ended["kind"]].place == "exchange":
+        marked = sum(fault_id in look.marks for look in shop.looks[looks:])
+        unanswered = sum(not look.status for look in shop.looks[looks:])
+        assert marked <= hits <= marked + unanswered
+    return hits
+
+
+def wait_until(read: Callable[[], float], wanted: Callable[[float], bool], seconds: float, quantity: Quantity) -> float:
+    """Read until the value is as wanted, and return it."""
+    end = time.monotonic() + seconds
+    while not wanted(value := read()):
+        assert time.monotonic() < end, f"{quantity.name} was {quantity.format(value)} to the end"
+    return value
+
+
+def test_every_quantity_that_is_promised_can_be_read(shop: Any) -> None:
+    assert {kind.contract.quantity for kind in FAULTS.values()} == shop.quantities
+
+
+# The document
+
+PROSE = """\
+# Contracts of the faults
+
+What each kind of fault promises under its example, and what was measured on the embedded backend with the seeds 1, 2
+and 3: the fault was injected, the quantity read until it had moved, the fault healed, and the quantity read until it
+was back, less than half of the promised move above its rest. Times count from the call that injects or heals to the end
+of the reading that shows it. Of the seeds the smallest move and the longest times are given, and the hits of each, in
+which control plane, metrics, events and marked answers agreed.
+
+`CLOUDCART_WRITE_CONTRACTS=1 pytest tests/lab/contracts` measures everything and writes this page."""
+
+
+def page(rows: dict[str, Any]) -> str:
+    """Return the table as a page of the documentation."""
+    lines = [*PROSE.splitlines(), "", f"| {' | '.join(_HEAD)} |", f"|{'---|' * len(_HEAD)}"]
+    return "\n".join([*lines, *(line(kind, rows[kind]) for kind in sorted(rows)), ""])
+
+
+def line(kind: str, measured: list[Measured] | str) -> str:
+    """Return one line of the table."""
+    contract = FAULTS[kind].contract
+    if isinstance(measured, str):
+        cells = [measured, "", "", ""]
+    else:
+        cells = [
+            contract.quantity.format(min(one.moved for one in measured)),
+            longest(one.shown for one in measured),
+            longest(one.cleared for one in measured),
+            " ".join(str(one.hits) for one in measured),
+        ]
+    return f"| {' | '.join([*declared(FAULTS[kind]), *cells])} |"
+
+
+def longest(times: Iterable[float]) -> str:
+    """Return the longest, rounded up to hundredths of a second."""
+    return format_duration(math.ceil(max(times) * 100) / 100)
+
+
+def declared(kind: type[Fault]) -> list[str]:
+    """Return the cells that the kind itself declares."""
+    contract: Contract = kind.contract
+    example = " ".join(f"{name}={value}" for name, value in contract.example.items())
+    times = [format_duration(seconds) for seconds in (contract.shows_within, contract.clears_within)]
+    return [
+        f"`{kind.kind}`",
+        f"`{example}`",
+        contract.quantity.name,
+        contract.quantity.format(contract.at_least),
+        *times,
+    ]
+
+
+def test_the_document_says_what_is_declared() -> None:
+    told = [text.strip("| ").split(" | ") for text in DOCUMENT.read_text().splitlines() if text.startswith("| `")]
+    assert [cells[:6] for cells in told] == [declared(FAULTS[kind]) for kind in sorted(FAULTS)], (
+        "measure anew: CLOUDCART_WRITE_CONTRACTS=1 pytest tests/lab/contracts"
+    )
