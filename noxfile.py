@@ -51,6 +51,24 @@ def scenarios(session: nox.Session) -> None:
 
 
 @nox.session
+def containers(session: nox.Session) -> None:
+    """The shipped scenarios in containers: the same verdicts as embedded; then what containers alone can show.
+
+    Starts a Docker engine of its own unless DOCKER_HOST names one, and builds the images from packages.
+    """
+    install(session, "test")
+    runs, docker = "cloudcart-runs", "infra/images/with-docker.sh"
+    on_containers = f"pytest scenarios --cloudcart-backend containers --cloudcart-report-dir {runs} || failed=1"
+    # All verdicts are wanted, also when one differs.
+    steps = (
+        f"{on_containers}; pytest -s tests/containers.py || failed=1; python infra/side_by_side.py {runs} || failed=1"
+    )
+    if not any(Path(runs).glob("*/run.json")):
+        session.run("pytest", "scenarios", "--cloudcart-report-dir", runs)
+    session.run(docker, "bash", "-c", f"{steps}; exit ${{failed:-0}}", external=True)
+
+
+@nox.session
 def notebooks(session: nox.Session) -> None:
     """The notebooks run on the recorded runs; ``-- --save`` stores their outputs anew."""
     install(session, "test", "notebooks")

@@ -9,6 +9,7 @@ message ends with what to do next; the command line maps each branch to an exit 
     ├── UsageError            exit 2   what was asked for cannot be done as written; nothing happened
     │   ├── SchemaError                this version cannot use a database, nor upgrade it; it is as it was
     │   ├── FaultError                 a fault document that makes no sense (unknown kind, bad value, no such target)
+    │   ├── UnsupportedError           this lab or backend cannot do it, another one could; tests skip
     │   └── MissingExtraError          an optional dependency is not installed; the message has the command
     ├── LabError              exit 4   the lab could not start, or is not there; what had started was ended again
     │   └── BackendError               this machine lacks what the backend needs
@@ -48,6 +49,10 @@ class SchemaError(UsageError):
 
 class FaultError(UsageError):
     """A fault document that cannot be used; the message names the field. Definite: nothing was injected."""
+
+
+class UnsupportedError(UsageError):
+    """This lab or its backend cannot do what was asked for, another one could; a test is skipped with the sentence."""
 
 
 class MissingExtraError(UsageError):

@@ -43,6 +43,7 @@ class Stores(_Section):
     database: SecretStr = Field(SecretStr(""), description="SQLAlchemy URL of PostgreSQL, as this service's own role")
     redis: str = Field("", description="URL of the Redis-protocol server")
     kafka: str = Field("", description="bootstrap address of the Kafka-protocol broker, host:port")
+    kafka_durable: bool = Field(False, description="the broker keeps its messages when it is killed")
     kafka_session: Duration = Field(
         6.0,
         gt=0,
@@ -185,6 +186,16 @@ class Release(_Section):
     seed: int = Field(0, ge=0, description="chooses which requests those are")
 
 
+class Containers(_Section):
+    """Images of the containers backend; a site without a public registry names its own."""
+
+    postgres: str = Field("postgres:17", description="image of PostgreSQL")
+    redis: str = Field("redis:7", description="image of Redis")
+    kafka: str = Field("apache/kafka:3.9.1", description="image of Apache Kafka, 3.9 or newer")
+    prometheus: str = Field("prom/prometheus:v3.5.0", description="image of Prometheus")
+    shop: str = Field("cloudcart:latest", description="image of the shop's services, infra/images/cloudcart")
+
+
 class Settings(BaseSettings):
     """The whole tree; immutable."""
 
@@ -209,6 +220,7 @@ class Settings(BaseSettings):
     notifications: Notifications = Notifications()
     traffic: Traffic = Traffic()
     release: Release = Release()
+    containers: Containers = Containers()
 
     def with_overrides(self, overrides: Mapping[str, object]) -> Self:
         """Return a copy with dotted settings replaced, as ``{"gateway.rate_limit": "off"}``.
@@ -237,6 +249,17 @@ class Settings(BaseSettings):
             first = error.errors()[0]
             where = ".".join(part for part in (section, *map(str, first["loc"])) if part)
             raise UsageError(f"setting {where!r}: {first['msg']} (got {first['input']!r})") from None
+
+    def switches(self) -> dict[str, object]:
+        """Return by dotted name what may be told to anybody: neither addresses nor secrets."""
+        tree = self.model_dump(mode="json", exclude={"stores", "urls", "auth", "containers"})
+        flat = {
+            f"{section}.{name}": value
+            for section, fields in tree.items()
+            if isinstance(fields, dict)
+            for name, value in fields.items()
+        }
+        return {"lab": self.lab, "stores.kafka_durable": self.stores.kafka_durable, **flat}
 
     def for_service(self, service: ServiceName) -> Self:
         """Return what ``service`` may know: the signing key goes to users alone, a password to whoever logs in."""

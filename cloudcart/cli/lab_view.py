@@ -5,6 +5,7 @@ Used by ``up`` and ``status``, so that both say the same. Not here: asking the l
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -75,6 +76,20 @@ def next_lines(lab: Lab) -> Iterable[str]:
     other = other_name(lab.name)
     yield f"break it  cloudcart inject latency --target products --param median=80ms --param p99=900ms{other}"
     yield f"heal it   cloudcart heal --all{other}"
+
+
+def environment_lines(lab: Lab) -> Iterable[str]:
+    """Yield shell commands that set what the external backend needs to know of this lab."""
+    auth = {"service_secret": lab.settings.auth.service_secret}
+    values = {
+        **{f"urls.{service}": url for service, url in lab.service_urls.items()},
+        **{f"auth.{name}": secret.get_secret_value() if secret else "" for name, secret in auth.items()},
+        **{f"auth.{who}_password": login.password for who, login in lab.logins.items()},
+        "stores.kafka": lab.settings.stores.kafka,
+        "stores.database": lab.database_url,
+    }
+    for name, value in values.items():
+        yield f"export CLOUDCART_{name.upper().replace('.', '__')}={shlex.quote(value)}"
 
 
 def other_name(name: str) -> str:

@@ -32,13 +32,24 @@ def down(name: str | None, every: bool) -> None:
 
 @click.command()
 @name_option
+@click.option("--environment", is_flag=True, help="Print what lets others use it as an external lab; it has secrets.")
 @json_option
-def status(name: str, as_json: bool) -> None:
+def status(name: str, environment: bool, as_json: bool) -> None:
     """Show a running lab: services, URLs, log-ins, active faults."""
-    from cloudcart.cli.lab_view import access_lines, describe, fault_line, memory_line, service_table
+    from cloudcart.cli.lab_view import (
+        access_lines,
+        describe,
+        environment_lines,
+        fault_line,
+        memory_line,
+        service_table,
+    )
     from cloudcart.lab import attach, list_labs
 
     lab = attach(name)
+    if environment:
+        click.echo("\n".join(environment_lines(lab)))
+        return
     now = lab.status()
     if as_json:
         emit_json(describe(lab, now))

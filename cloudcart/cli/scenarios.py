@@ -40,6 +40,13 @@ def list_(as_json: bool) -> None:
 @set_option
 @report_dir_option
 @click.option("--name", metavar="LAB", help="Run on this lab, which is up, instead of a fresh one.")
+@click.option(
+    "--backend",
+    type=click.Choice(["embedded", "containers", "external"]),
+    default="embedded",
+    show_default=True,
+    help="Where the fresh lab runs; external: the environment names one that runs already.",
+)
 @json_option
 @click.pass_context
 def run(
@@ -49,6 +56,7 @@ def run(
     overrides: dict[str, str],
     report_dir: Path,
     name: str | None,
+    backend: str,
     as_json: bool,
 ) -> None:
     """Run a scenario and judge its claim.
@@ -68,7 +76,13 @@ def run(
 
     with RunProgress({**PHASES, "start": f"on the lab {name!r}"} if name else PHASES) as progress:
         finished = run_scenario(
-            scenario, seed=seed, settings=overrides, folder=report_dir, lab_name=name, watcher=progress
+            scenario,
+            seed=seed,
+            settings=overrides,
+            folder=report_dir,
+            lab_name=name,
+            backend=backend,
+            watcher=progress,
         )
     if as_json:
         emit_json(result_document(finished.record))

@@ -30,7 +30,11 @@ _LINE: Final = 78  # columns; longer words of the phase before are overwritten
 @click.option("--traffic", is_flag=True, help="Let synthetic visitors come, so that there is something to see.")
 @set_option
 @click.option(
-    "--backend", type=click.Choice(["embedded"]), default="embedded", show_default=True, help="Where the shop runs."
+    "--backend",
+    type=click.Choice(["embedded", "containers"]),
+    default="embedded",
+    show_default=True,
+    help="Where the shop runs.",
 )
 @click.option(
     "--data",

@@ -96,6 +96,7 @@ def run_scenario(
     settings: Mapping[str, str] | None = None,
     folder: Path,
     lab_name: str | None = None,
+    backend: str = "embedded",
     watcher: Watcher = unwatched,
 ) -> Run:
     """Start a lab of its own, run a shipped or given scenario on it, end the lab, and return the run.
@@ -106,6 +107,7 @@ def run_scenario(
         settings: settings of the shop, as ``{"gateway.retries": "off"}``; they win over the scenario's own.
         folder: where the run's own folder is made.
         lab_name: run on the lab of this name that is already up, instead of starting one.
+        backend: where the fresh lab runs.
         watcher: told what is going on.
 
     Raises:
@@ -121,10 +123,11 @@ def run_scenario(
     watcher(Progress("start", 0.0, 0.0))
     with ExitStack() as opened:
         if lab_name is None:
-            lab = opened.enter_context(start(overrides=experiment.lab_settings))
+            lab = opened.enter_context(start(backend, overrides=experiment.lab_settings))
         else:
             lab = attach(lab_name)
             require_settings(lab, experiment)
+        lab.require(item.fault for item in experiment.faults)
         return run(experiment, lab, folder=folder, command=command, watcher=watcher)
 
 

@@ -71,11 +71,6 @@ class LinkFault(Fault):
     def _is_of_a_link(self) -> Self:
         if self.target.link is None:
             raise ValueError(f"{self.kind} acts on a link; aim it at one, as products->postgres")
-        if self.target.link == "kafka":
-            raise ValueError(
-                "the link to the broker cannot be proxied: the broker advertises its own port, and clients go there; "
-                "pause the broker instead ('broker' in the lab's control commands)"
-            )
         for name in _NOT_SEEN:
             if getattr(self, name) is not None:
                 raise ValueError(f"{self.kind} sees bytes, not requests: {name} cannot choose among them")

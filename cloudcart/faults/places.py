@@ -71,3 +71,6 @@ class Administrator(Protocol):
 
     async def pause_broker(self) -> None:
         """Stop the broker's process until cancelled."""
+
+    async def kill_broker(self) -> None:
+        """Kill the broker's process; it is started again when this is cancelled."""

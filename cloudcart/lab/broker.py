@@ -15,13 +15,13 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from cloudcart.exceptions import BackendError, LabError
-from cloudcart.lab.process import end, log_tail, spawn
+from cloudcart.lab.process import StoreProcess, end, log_tail, spawn
 
 
-class Broker:
+class Broker(StoreProcess):
     """One mock broker; a context manager that starts it, waits for its address, and ends it.
 
     Args:
@@ -29,12 +29,11 @@ class Broker:
         log: file for its log; ``directory/broker.log`` if not given.
     """
 
-    death_signal: Final = signal.SIGKILL  # it has nothing to save
+    durable = False
 
     def __init__(self, directory: Path, *, log: Path | None = None) -> None:
         self.directory = directory
         self.log = log or directory / "broker.log"
-        self.process: subprocess.Popen[bytes] | None = None
         self._address = ""
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -47,7 +46,7 @@ class Broker:
             raise BackendError("confluent-kafka is not installed; run: pip install 'cloudcart[lab]'")
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         command = [sys.executable, "-m", __name__ if __name__ != "__main__" else "cloudcart.lab.broker"]
-        self.process = spawn(command, log=self.log, death_signal=self.death_signal, stdout=subprocess.PIPE)
+        self.process = spawn(command, log=self.log, stdout=subprocess.PIPE)
         return self.process
 
     def wait_ready(self, timeout: float = 15.0) -> None:

@@ -1,6 +1,7 @@
-"""The embedded backend, seen from the process that wants a lab: it starts a supervisor and listens until all is ready.
+"""The backends on this machine, seen from who wants a lab: start a supervisor and listen until all is ready.
 
-No Docker, and nothing installed beside the wheels. Light to import; the supervisor (``lab.supervisor``) does the work.
+``embedded`` needs no Docker, and nothing installed beside the wheels; ``containers`` runs the same in Docker. Light to
+import; the supervisor (``lab.supervisor``) does the work.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from cloudcart.exceptions import CloudCartError, LabError
 from cloudcart.lab import control
@@ -23,8 +24,8 @@ from cloudcart.lab.directory import LabDirectory, create
 from cloudcart.lab.process import log_tail
 from cloudcart.lab.progress import read_line
 
-_START_DEADLINE: Final = 120.0
-_END_DEADLINE: Final = 5.0
+_START_DEADLINE: Final = {"embedded": 120.0, "containers": 900.0}  # seconds; images may have to be pulled
+_END_DEADLINE: Final = {"embedded": 5.0, "containers": 20.0}
 _FEWER_ARENAS: Final = {"MALLOC_ARENA_MAX": "2"}  # threads of a service share memory pools: megabytes saved in each
 
 
@@ -57,10 +58,12 @@ class OwnHandle(EmbeddedHandle):
     Args:
         directory: the lab's.
         lock: descriptor of its lock, for the supervisor to inherit.
+        backend: name of the lab's.
     """
 
-    def __init__(self, directory: LabDirectory, lock: int) -> None:
+    def __init__(self, directory: LabDirectory, lock: int, backend: str) -> None:
         super().__init__(directory)
+        self._backend = backend
         with directory.log("supervisor").open("wb") as log:
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-P", "-m", "cloudcart.lab.supervisor", str(directory.path), str(lock)],
@@ -75,13 +78,14 @@ class OwnHandle(EmbeddedHandle):
 
     def wait_ready(self, progress: Progress) -> None:
         """Wait until the supervisor says that all is ready; raises what it reports otherwise."""
-        deadline = time.monotonic() + _START_DEADLINE
+        patience = _START_DEADLINE[self._backend]
+        deadline = time.monotonic() + patience
         while line := self._hear(deadline - time.monotonic()):
             phase = read_line(line)
             if phase is None:
                 return
             progress(phase)
-        how = "died" if self._supervisor.poll() is not None else f"did not get ready within {_START_DEADLINE:g} s"
+        how = "died" if self._supervisor.poll() is not None else f"did not get ready within {patience:g} s"
         raise LabError(f"the lab's supervisor {how}{log_tail(self._directory.log('supervisor'))}")
 
     def record(self) -> dict[str, Any]:
@@ -108,7 +112,7 @@ class OwnHandle(EmbeddedHandle):
         """End the lab and wait until nothing of it is left; idempotent."""
         if self._supervisor.stdin is not None and not self._supervisor.stdin.closed:
             self._supervisor.stdin.close()
-            if not self._directory.wait_until_left(_END_DEADLINE):
+            if not self._directory.wait_until_left(_END_DEADLINE[self._backend]):
                 with suppress(ProcessLookupError):  # all other processes of the lab die with the supervisor
                     os.killpg(self._supervisor.pid, signal.SIGKILL)
             self._supervisor.wait()
@@ -140,6 +144,8 @@ class OwnHandle(EmbeddedHandle):
 class EmbeddedBackend:
     """Starts labs as processes of this machine."""
 
+    name: ClassVar[str] = "embedded"
+
     def start(self, request: StartRequest, progress: Progress) -> EmbeddedHandle:
         """Start a lab and return when it is ready; raises as :class:`lab.backend.Backend` says."""
         began = time.monotonic()
@@ -147,8 +153,9 @@ class EmbeddedBackend:
         try:
             programs = {name: str(path) for name, path in request.programs.items()}
             data = str(request.data.absolute()) if request.data else None
-            directory.write_spec({**asdict(request), "programs": programs, "data": data, "began": began})
-            handle = OwnHandle(directory, lock)
+            plain = {"programs": programs, "data": data, "began": began, "backend": self.name}
+            directory.write_spec({**asdict(request), **plain})
+            handle = OwnHandle(directory, lock, self.name)
         except BaseException:
             directory.remove()
             raise
@@ -162,6 +169,12 @@ class EmbeddedBackend:
         return handle.let_go() if request.detach else handle
 
 
+class ContainersBackend(EmbeddedBackend):
+    """Starts labs in containers of this machine's Docker engine."""
+
+    name = "containers"
+
+
 def attach(directory: LabDirectory) -> EmbeddedHandle:
     """Return a handle to a running lab."""
     return EmbeddedHandle(directory)
@@ -173,7 +186,8 @@ def stop(directory: LabDirectory) -> None:
     Raises:
         LabError: it did not end.
     """
+    patience = _END_DEADLINE[directory.read_spec()["backend"]]
     with suppress(LabError):
         control.call(directory.control_socket, {"command": "stop"})
-    if not directory.wait_until_left(_END_DEADLINE):
-        raise LabError(f"lab {directory.name!r} did not end within {_END_DEADLINE:g} s; see {directory.logs}")
+    if not directory.wait_until_left(patience):
+        raise LabError(f"lab {directory.name!r} did not end within {patience:g} s; see {directory.logs}")

@@ -7,7 +7,8 @@ consumers do not notice it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -95,7 +96,7 @@ class EventTap:
             LabError: they were not within ``timeout`` seconds; the message says how many were.
         """
         deadline = time.monotonic() + timeout
-        while len(found := self.events(topic)) < count:
+        while len(found := self._events_now(topic)) < count:
             if time.monotonic() > deadline:
                 raise LabError(
                     f"{len(found)} of {count} events on {topic} within {timeout:g}s; is the worker's broker up?"
@@ -119,20 +120,21 @@ class EventTap:
     ) -> None:
         self.close()
 
-    def _partitions(self) -> list[tuple[str, int]]:
-        from confluent_kafka import KafkaException
+    def _events_now(self, topic: str) -> list[Event]:
+        with suppress(LabError):  # the broker may be down: it is the patient
+            self.drain()
+        return [item.event for item in self._seen if item.topic == topic]
 
-        try:
-            topics = self._consumer.list_topics(timeout=_METADATA_TIMEOUT).topics
-        except KafkaException as error:
-            raise LabError(f"the Kafka broker does not answer: {error}; 'cloudcart status' shows the lab") from None
+    def _partitions(self) -> list[tuple[str, int]]:
+        topics = self._asked(lambda: self._consumer.list_topics(timeout=_METADATA_TIMEOUT).topics)
         return [(name, partition) for name in EVENTS if name in topics for partition in topics[name].partitions]
 
     def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """Return the offsets of the first message that the broker has, and of the next that will come."""
         from confluent_kafka import TopicPartition
 
-        first, end = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_METADATA_TIMEOUT)
+        place = TopicPartition(topic, partition)
+        first, end = self._asked(lambda: self._consumer.get_watermark_offsets(place, timeout=_METADATA_TIMEOUT))
         return int(first), int(end)
 
     def _skip_what_was_dropped(self, first: Mapping[tuple[str, int], int]) -> None:
@@ -140,6 +142,25 @@ class EventTap:
             if self._next.get(place, 0) < offset:
                 self.incomplete = True
                 self._next[place] = offset
+
+    def _asked(self, question: Callable[[], Any]) -> Any:
+        """Return the broker's answer; asks again for a while, since a new topic has no leader at first.
+
+        Raises:
+            LabError: it does not answer.
+        """
+        from confluent_kafka import KafkaException
+
+        deadline = time.monotonic() + _METADATA_TIMEOUT
+        while True:
+            try:
+                return question()
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise LabError(
+                        f"the Kafka broker does not answer: {error}; 'cloudcart status' shows the lab"
+                    ) from None
+            time.sleep(_POLL)
 
     def _assign(self, places: set[tuple[str, int]]) -> None:
         from confluent_kafka import TopicPartition

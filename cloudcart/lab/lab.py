@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +17,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from cloudcart.exceptions import LabError
+from cloudcart.exceptions import LabError, UnsupportedError
 from cloudcart.lab.backend import Handle
 from cloudcart.lab.calls import post, post_to_all
 from cloudcart.lab.injected import InjectedFault
+from cloudcart.lab.ports import LOOPBACK
 from cloudcart.lab.progress import Phase
 from cloudcart.lab.readiness import ready_services
 from cloudcart.lab.status import LabStatus, ServiceStatus, memory_of
@@ -137,7 +138,7 @@ class Lab:
         now = self._handle.control("status")
         pids: Mapping[str, int] = now["pids"]
         memory = {name: memory_of(pid) for name, pid in pids.items()}
-        ready = ready_services({**self._ports, **self._traffic_port}, 0.5)
+        ready = ready_services({**self._addresses, **self._traffic_address}, 0.5)
         services = {
             name: ServiceStatus(name in ready, pids.get(name, 0), memory.get(name, 0), restarts)
             for name, restarts in now["restarts"].items()
@@ -146,9 +147,9 @@ class Lab:
 
     def unsteady(self) -> list[str]:
         """Return a sentence for each reason why a run should not begin now; none when all is well."""
-        missing = self._ports.keys() - ready_services(self._ports, 1.0)
+        missing = self._addresses.keys() - ready_services(self._addresses, 1.0)
         reasons = [f"the service {service} was not ready before the run" for service in sorted(missing)]
-        if self._traffic_port:
+        if self._traffic_address:
             reasons.append("synthetic visitors come to this lab; what is measured wants one without --traffic")
         return reasons
 
@@ -159,7 +160,7 @@ class Lab:
             LabError: one was not within ``timeout`` seconds.
         """
         deadline = time.monotonic() + timeout
-        while missing := self._ports.keys() - ready_services(self._ports, 1.0):
+        while missing := self._addresses.keys() - ready_services(self._addresses, 1.0):
             if time.monotonic() > deadline:
                 raise LabError(
                     f"not ready after {timeout:g} s: {', '.join(sorted(missing))}; see {self.directory}/logs"
@@ -185,6 +186,18 @@ class Lab:
                 self.wait_ready()
                 post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
         self._scrapes.clear()
+
+    def require(self, faults: Iterable[Fault]) -> None:
+        """Do nothing if this lab can carry out all of ``faults``.
+
+        Raises:
+            UnsupportedError: it cannot, another one could; the message says why.
+        """
+        from cloudcart.lab.ability import why_not
+
+        for fault in faults:
+            if reason := why_not(fault, self.backend, self.settings):
+                raise UnsupportedError(f"{fault.kind} cannot be carried out on backend {self.backend}: {reason}")
 
     def inject(self, kind: str, *, target: str, **parameters: object) -> InjectedFault:
         """Inject a fault by its document's words, as ``inject("error", target="products", status=503, ttl="10s")``.
@@ -322,24 +335,24 @@ class Lab:
         return Scraper(self.service_urls)
 
     @cached_property
-    def _ports(self) -> dict[str, int]:
-        return {service: urlsplit(url).port or 80 for service, url in self.service_urls.items()}
+    def _addresses(self) -> dict[str, tuple[str, int]]:
+        return {service: _address(url) for service, url in self.service_urls.items()}
 
     @property
-    def _traffic_port(self) -> dict[str, int]:
+    def _traffic_address(self) -> dict[str, tuple[str, int]]:
         """The traffic generator's, which is never waited for."""
-        return {name: urlsplit(url).port or 80 for name, url in self.urls.items() if name == "traffic"}
+        return {name: _address(url) for name, url in self.urls.items() if name == "traffic"}
 
     @contextmanager
     def _without_traffic(self) -> Iterator[None]:
         """Hold synthetic visitors back, if there are any: what is to be looked at must not change meanwhile."""
         traffic = {"service": "traffic", "holder": "quiet", "pause": True}
-        if self._traffic_port:
+        if self._traffic_address:
             self.control("hold", **traffic, seconds=_LONGEST_QUIET)
         try:
             yield
         finally:
-            if self._traffic_port:
+            if self._traffic_address:
                 self.control("hold", **traffic, seconds=0.0)
 
     def _fault(self, document: Mapping[str, object]) -> Fault:
@@ -355,3 +368,8 @@ class Lab:
 
     def _internal_headers(self) -> dict[str, str]:
         return {"x-service-token": self.service_token()}
+
+
+def _address(url: str) -> tuple[str, int]:
+    place = urlsplit(url)
+    return place.hostname or LOOPBACK, place.port or 80

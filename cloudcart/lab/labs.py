@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cloudcart.exceptions import UsageError
-from cloudcart.lab import embedded
+from cloudcart.lab import embedded, external
 from cloudcart.lab.backend import Backend, Progress, StartRequest
 from cloudcart.lab.directory import find, running
 from cloudcart.lab.lab import Lab
 from cloudcart.lab.progress import Phase
 
-_BACKENDS: Final[Mapping[str, type[Backend]]] = {"embedded": embedded.EmbeddedBackend}
+_BACKENDS: Final[Mapping[str, type[Backend]]] = {
+    "embedded": embedded.EmbeddedBackend,
+    "containers": embedded.ContainersBackend,
+    "external": external.ExternalBackend,
+}
 
 
 def start(
@@ -33,7 +37,8 @@ def start(
     """Start a shop and return when every service is ready; it ends with this process, however that ends.
 
     Args:
-        backend: where it runs; this version has "embedded" alone.
+        backend: where it runs: "embedded" (processes of this machine), "containers" (its Docker engine), or "external"
+            (somebody else started it; nothing is started).
         name: by which others find it; one of its own if not given.
         overrides: settings by their dotted names, as ``{"gateway.rate_limit": "off"}``.
         ports: "free" finds them, "default" takes 3000 and 8001 to 8005, and 8006 for traffic.
@@ -51,7 +56,7 @@ def start(
     """
     kind = _BACKENDS.get(backend)
     if kind is None:
-        raise UsageError(f"there is no backend {backend!r} in this version; it has only {', '.join(_BACKENDS)}")
+        raise UsageError(f"there is no backend {backend!r} ; choose one of {', '.join(_BACKENDS)}")
     if ports not in ("free", "default"):
         raise UsageError(f"ports are 'free' or 'default', not {ports!r}")
     request = StartRequest(
@@ -79,7 +84,7 @@ def attach(name: str = "default") -> Lab:
         LabError: no lab of this name is running; the message says which are.
     """
     handle = embedded.attach(find(name))
-    return Lab(name, "embedded", handle)
+    return Lab(name, handle.record()["backend"], handle)
 
 
 def list_labs() -> list[str]:

@@ -1,7 +1,7 @@
 """The links of a lab that go through the fault proxy: one forked process for all, and a socket for each link.
 
 The supervisor holds the listening sockets, so callers wait, and are not refused, while a proxy that died is started
-again. The link to the chaos service is left out, since faults must be healed through it, and the one to the broker,
+again. The link to the chaos service is left out, since faults must be healed through it, and those to the mock broker,
 which advertises its own port. Owned by ``lab.shop``; moving bytes is ``chaos.links``.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from cloudcart.chaos.links.address import Address
 from cloudcart.exceptions import LabError
 from cloudcart.faults.link import LINKS
 from cloudcart.lab.ports import LOOPBACK, listen
@@ -25,6 +26,7 @@ from cloudcart.lab.process import log_tail
 from cloudcart.lab.service_process import fork_to
 
 if TYPE_CHECKING:
+    from cloudcart.lab.kafka import Listeners
     from cloudcart.settings import ServiceName, Settings
 
 CALLS: Final[Mapping[ServiceName, tuple[ServiceName, ...]]] = {
@@ -34,6 +36,7 @@ CALLS: Final[Mapping[ServiceName, tuple[ServiceName, ...]]] = {
 }
 """Which service calls which."""
 
+WITH_KAFKA: Final[tuple[ServiceName, ...]] = ("gateway", "users", "products", "orders", "notifications")
 WITH_REDIS: Final[tuple[ServiceName, ...]] = ("gateway", "users")
 _LIVED: Final = 1.0  # seconds; a proxy that dies sooner would die again
 
@@ -53,7 +56,8 @@ class Links:
         directory: gets the Unix sockets.
         settings: the lab's, with the addresses of services.
         databases: the database's URL for each service that has a schema.
-        stores: the Unix socket of each store that is routed, by its name in targets.
+        stores: the address of each store that is routed, by its name in targets: host and port, or a Unix socket.
+        broker: the listeners of the broker, if it can tell a proxy's port to its clients.
         log: the process's.
     """
 
@@ -62,7 +66,8 @@ class Links:
         directory: Path,
         settings: Settings,
         databases: Mapping[str, str],
-        stores: Mapping[str, Path],
+        stores: Mapping[str, str],
+        broker: Listeners | None,
         log: Path,
     ) -> None:
         self._directory, self._settings, self._log = directory, settings, log
@@ -72,10 +77,12 @@ class Links:
         self._started = 0.0
         for service, url in databases.items():
             at = self._route_store(service, "postgres", SOCKET, stores)
-            self._override(service, "stores.database", _with_host(url, at.parent))
+            self._override(service, "stores.database", _at_address(url, at))
         for service in WITH_REDIS:
             at = self._route_store(service, "redis", "valkey.sock", stores)
-            self._override(service, "stores.redis", f"unix://{at}")
+            self._override(service, "stores.redis", f"unix://{at.path}" if at.path else f"redis://{at}")
+        if broker is not None:
+            self._route_broker(broker)
         for caller, peers in CALLS.items():
             for peer in peers:
                 self._override(caller, f"urls.{peer}", self._route_call(caller, peer))
@@ -124,21 +131,32 @@ class Links:
     def _override(self, service: str, name: str, value: object) -> None:
         self._overrides.setdefault(service, {})[name] = value
 
-    def _route_store(self, service: str, store: str, name: str, stores: Mapping[str, Path]) -> Path:
+    def _route_broker(self, broker: Listeners) -> None:
+        for service, listener in broker.proxies.items():
+            self._routes.append(Route(f"{service}->kafka", listener, broker.upstream(service)))
+            self._override(service, "stores.kafka", _tcp_address(listener))
+
+    def _route_store(self, service: str, store: str, name: str, stores: Mapping[str, str]) -> Address:
+        """Route a link to a store, and return where its service goes: the same kind of address as the store's own."""
+        upstream = Address.parse(stores[store])
+        listener = listen(0) if not upstream.path else self._unix_listener(service, name)
+        self._routes.append(Route(f"{service}->{store}", listener, str(upstream)))
+        return Address.parse(listener.getsockname() if upstream.path else _tcp_address(listener))
+
+    def _unix_listener(self, service: str, name: str) -> socket.socket:
         folder = self._directory / service
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(folder / name))
         listener.listen(2048)
         listener.setblocking(False)
-        self._routes.append(Route(f"{service}->{store}", listener, str(stores[store])))
-        return folder / name
+        return listener
 
     def _route_call(self, caller: str, peer: str) -> str:
         upstream = urlsplit(getattr(self._settings.urls, peer)).netloc
         listener = listen(0)
         self._routes.append(Route(f"{caller}->{peer}", listener, upstream))
-        return f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+        return f"http://{_tcp_address(listener)}"
 
     def _serve(self) -> None:
         import asyncio
@@ -150,7 +168,6 @@ class Links:
 
 
 async def _proxy(routes: list[Route], settings: Settings) -> None:
-    from cloudcart.chaos.links.address import Address
     from cloudcart.chaos.links.faults import LinkFaults
     from cloudcart.chaos.links.proxy import LinkProxy
     from cloudcart.services.assemble import follow_control_plane
@@ -161,7 +178,16 @@ async def _proxy(routes: list[Route], settings: Settings) -> None:
     await follow_control_plane(LINKS, settings, faults, [route.link for route in routes])
 
 
-def _with_host(url: str, folder: Path) -> str:
+def _tcp_address(listener: socket.socket) -> str:
+    return f"{LOOPBACK}:{listener.getsockname()[1]}"
+
+
+def _at_address(url: str, address: Address) -> str:
     from sqlalchemy.engine import make_url
 
-    return make_url(url).update_query_dict({"host": str(folder)}).render_as_string(hide_password=False)
+    database = make_url(url)
+    if address.path:  # libpq wants the folder
+        database = database.update_query_dict({"host": str(Path(address.path).parent)})
+    else:
+        database = database.set(host=address.host, port=address.port)
+    return database.render_as_string(hide_password=False)

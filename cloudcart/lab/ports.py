@@ -12,11 +12,13 @@ from typing import Final
 from cloudcart.exceptions import LabError
 
 LOOPBACK: Final = "127.0.0.1"
-_BACKLOG: Final = 2048
 
 
-def hold(port: int = 0) -> socket.socket:
+def hold(port: int = 0, *, for_others: bool = False) -> socket.socket:
     """Take a port, 0 for any free one, and return the socket that holds it; its number is ``getsockname()[1]``.
+
+    It is shared with this user's processes that ask for it with SO_REUSEPORT, as ours do. ``for_others`` shares it with
+    every program that sets SO_REUSEADDR, as servers do: what runs in a container, what runs on Java.
 
     Raises:
         LabError: it is taken; the message names the holder, if this user may know it.
@@ -28,8 +30,9 @@ def hold(port: int = 0) -> socket.socket:
         holder.bind((LOOPBACK, port))
         # Only now can it be shared, and with this user's processes alone: an earlier wish to share would have let us
         # bind a port that another lab holds.
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if not for_others:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError:
         holder.close()
         raise LabError(
@@ -39,18 +42,10 @@ def hold(port: int = 0) -> socket.socket:
 
 
 def listen(port: int) -> socket.socket:
-    """Return a listening socket on a port that the supervisor holds.
+    """Return a listening socket on a port that the supervisor holds."""
+    from cloudcart.services.serve import listen as listen_at
 
-    The protocol is named because event loops set TCP_NODELAY only then; without it, Nagle's algorithm and delayed
-    acknowledgements add 40 ms to every answer that is written in two pieces.
-    """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((LOOPBACK, port))
-    listener.listen(_BACKLOG)
-    listener.setblocking(False)
-    return listener
+    return listen_at(LOOPBACK, port)
 
 
 def _holder_of(port: int) -> str:

@@ -23,7 +23,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from cloudcart.exceptions import BackendError
-from cloudcart.lab.process import end, spawn, wait_until
+from cloudcart.lab.process import StoreProcess, end, spawn, wait_until
 
 DATABASE: Final = "postgres"  # made by initdb; a database of its own would cost 50 ms and gain nothing
 ADMIN: Final = "postgres"
@@ -57,7 +57,7 @@ _SCRIPT: Final = (
 )
 
 
-class Postgres:
+class Postgres(StoreProcess):
     """One PostgreSQL server below ``directory``; a context manager that starts it, waits, and ends it.
 
     Args:
@@ -85,7 +85,6 @@ class Postgres:
         self._kept = kept
         self._data = (kept or directory) / "data"
         self.log = log or directory / "postgres.log"
-        self.process: subprocess.Popen[bytes] | None = None
         self._stop = directory / "stop"  # tells the script to end after initdb
         self._installation = installation
         self._cache = cache or Path(tempfile.gettempdir())

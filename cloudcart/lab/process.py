@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -91,6 +92,51 @@ def end(process: subprocess.Popen[bytes], how: signal.Signals, *, patience: floa
         time.sleep(_POLL)
     _signal_group(process.pid, signal.SIGKILL)
     process.wait()
+
+
+class StoreProcess:
+    """What stores have in common that are processes of this machine; Postgres, Valkey and Broker are made from it."""
+
+    durable = True
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process; 0 while it has none."""
+        return self.process.pid if self.process is not None and self.process.poll() is None else 0
+
+    def exit_code(self) -> int | None:
+        """Return how it ended; None while it has not."""
+        return None if self.process is None else self.process.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes."""
+        for member in _family(self.pid) if self.pid else []:
+            with suppress(ProcessLookupError):
+                os.kill(member, number)
+
+    def kill(self) -> None:
+        """End it at once and wait until it has ended; what it has on disk stays."""
+        self.signal(signal.SIGCONT)  # a paused one could not obey
+        self.stop()
+
+    def stop(self) -> None:
+        """End it. Idempotent."""
+        raise NotImplementedError
+
+    def last_words(self) -> str:
+        """Return the end of its log, to be put at the end of an error's message."""
+        return log_tail(self.log)
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and all that come from it: PostgreSQL's sessions leave its process group."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    return []
 
 
 def _signal_group(leader: int, number: int) -> bool:

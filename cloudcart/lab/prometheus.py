@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from cloudcart.lab.ports import LOOPBACK
-from cloudcart.lab.process import end, spawn
+from cloudcart.lab.process import StoreProcess, end, spawn
 
 SCRAPE_INTERVAL: Final = 1.0
 """Seconds between two readings of each service."""
 
 
-class Prometheus:
+class Prometheus(StoreProcess):
     """One Prometheus server below ``directory`` that reads the services' ``/metrics``.
 
     Args:
@@ -32,8 +31,8 @@ class Prometheus:
     def __init__(self, directory: Path, ports: Mapping[str, int], *, port: int, log: Path) -> None:
         self.directory = directory
         self.url = f"http://{LOOPBACK}:{port}"
-        self.process: subprocess.Popen[bytes] | None = None
-        self._ports, self._port, self._log = ports, port, log
+        self.log = log
+        self._ports, self._port = ports, port
 
     def start(self) -> None:
         """Start it and return at once.
@@ -53,7 +52,7 @@ class Prometheus:
                 f"--web.listen-address={LOOPBACK}:{self._port}",
                 "--log.level=warn",
             ],
-            log=self._log,
+            log=self.log,
         )
 
     def stop(self) -> None:

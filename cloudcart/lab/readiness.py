@@ -10,18 +10,16 @@ import socket
 import time
 from collections.abc import Mapping
 
-from cloudcart.lab.ports import LOOPBACK
 
-
-def ready_services(ports: Mapping[str, int], timeout: float) -> set[str]:
-    """Return those of ``ports`` (service to port) whose ``/ready`` answers 200 within ``timeout`` seconds."""
+def ready_services(addresses: Mapping[str, tuple[str, int]], timeout: float) -> set[str]:
+    """Return those of ``addresses`` (service: host, port) whose ``/ready`` answers 200 within ``timeout`` seconds."""
     ready = set()
     deadline = time.monotonic() + timeout
     with selectors.DefaultSelector() as waiting:
-        for service, port in ports.items():
+        for service, address in addresses.items():
             question = socket.socket()
             question.setblocking(False)
-            question.connect_ex((LOOPBACK, port))
+            question.connect_ex(address)
             waiting.register(question, selectors.EVENT_WRITE, service)
         while waiting.get_map() and (left := deadline - time.monotonic()) > 0:
             for key, events in waiting.select(left):

@@ -14,9 +14,9 @@ import traceback
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol
 
-from cloudcart.lab.ports import listen
+from cloudcart.lab.ports import LOOPBACK
 from cloudcart.lab.process import die_with_parent
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ DEPLOYMENTS: Final = "CLOUDCART_DEPLOYMENTS"
 
 COMMIT: Final = "CLOUDCART_COMMIT"
 """Environment variable of a service: what its release was made of."""
-
-_KEEP_ALIVE: Final = 75  # seconds an idle connection is kept; longer than clients keep theirs
-_GRACE: Final = 2  # seconds that requests have to end when the process is asked to
 
 
 class ServiceProcess(NamedTuple):
@@ -59,15 +56,68 @@ def import_server() -> None:
     import uvicorn.lifespan.on
     import uvloop
 
-    from cloudcart.services import server
+    from cloudcart.services import serve, server
     from cloudcart.telemetry import logs
 
-    del asyncio, uvicorn, uvloop, server, logs
+    del asyncio, uvicorn, uvloop, serve, server, logs
 
 
-def fork(spec: ServiceProcess) -> int:
-    """Start the service in a forked process and return its pid. Must be called from a process with one thread."""
-    return fork_to(lambda: _serve(spec), spec.log, environment=spec.environment)
+class Running(Protocol):
+    """A service that runs, as a process of this machine or in a container."""
+
+    @property
+    def pid(self) -> int:
+        """Its process; 0 while it is still being started."""
+
+    def exit_code(self) -> int | None:
+        """Return how it ended; None while it has not."""
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; no error when it has ended."""
+
+    def kill(self) -> None:
+        """End it at once; :meth:`wait` waits until it has ended."""
+
+    def wait(self) -> None:
+        """Wait until nothing of it is left, after :meth:`kill`."""
+
+
+class ForkedProcess:
+    """A service in a process forked from this one.
+
+    Args:
+        pid: the child's.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._exit_code: int | None = None
+
+    def exit_code(self) -> int | None:
+        """Return how it ended; None while it has not."""
+        if self._exit_code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._exit_code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._exit_code
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; no error when it has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.signal(signal.SIGKILL)
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+
+def fork(spec: ServiceProcess) -> ForkedProcess:
+    """Start the service in a forked process. Must be called from a process with one thread."""
+    return ForkedProcess(fork_to(lambda: _serve(spec), spec.log, environment=spec.environment))
 
 
 def fork_to(
@@ -139,31 +189,6 @@ def _leave_parent(leaving: _Leaving) -> None:
 
 
 def _serve(spec: ServiceProcess) -> None:
-    import asyncio
+    from cloudcart.services.serve import listen, serve
 
-    import uvicorn
-    import uvloop
-
-    from cloudcart.services import create_service
-    from cloudcart.services.server import OneWriteProtocol
-    from cloudcart.telemetry.logs import configure_logging
-
-    configure_logging(spec.service, spec.settings.log_level)
-    config = uvicorn.Config(
-        create_service(spec.service, spec.settings),
-        http=OneWriteProtocol,
-        interface="asgi3",  # uvicorn would guess it from whether the outermost layer is a coroutine function
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # who a client is must not be what it says
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_GRACE,
-    )
-    server = uvicorn.Server(config)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server.serve(sockets=[listen(spec.port)]))
-    if not server.started:  # the application's start-up failed; the log says why
-        raise SystemExit(3)
+    serve(spec.service, spec.settings, listen(LOOPBACK, spec.port))

@@ -1,22 +1,20 @@
 """The service processes of a lab: started, noticed when they die, started again after a pause.
 
-Owned by the supervisor, which calls :meth:`Services.reap` whenever a child ended. Not here: what runs in such a process
-(``lab.service_process``).
+Owned by the supervisor, which calls :meth:`Services.reap` whenever one may have ended. Not here: what runs in such a
+process (``lab.service_process``), and where it runs: forked from this process, or in a container (``lab.containers``).
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cloudcart.exceptions import UsageError
-from cloudcart.lab.service_process import ServiceProcess, fork
+from cloudcart.lab.service_process import Running, ServiceProcess, fork
 
 if TYPE_CHECKING:
     from cloudcart.settings import Settings
@@ -38,7 +36,7 @@ class _Release:
 @dataclass
 class _Service:
     spec: ServiceProcess
-    pid: int | None = None
+    process: Running | None = None
     started: float = 0.0
     due: float = 0.0  # when it is to be started, while it has no process
     killed_at: float = _NEVER  # when a process that was asked to end has had its time
@@ -54,9 +52,15 @@ class _Service:
 
 
 class Services:
-    """All service processes of one lab."""
+    """All service processes of one lab.
 
-    def __init__(self, specs: Iterable[ServiceProcess]) -> None:
+    Args:
+        specs: what they are started with.
+        launch: starts one.
+    """
+
+    def __init__(self, specs: Iterable[ServiceProcess], launch: Callable[[ServiceProcess], Running] = fork) -> None:
+        self._launch = launch
         self._services = {spec.service: _Service(spec) for spec in specs}
 
     def add(self, spec: ServiceProcess) -> None:
@@ -75,18 +79,18 @@ class Services:
                 self._release(name, holder)
             for holder in [holder for holder, release in service.releases.items() if release.until <= now]:
                 self._withdraw(service, holder)
-            if service.pid is None and service.due <= now and not service.holds:
-                service.pid, service.started, service.killed_at = fork(service.released), now, _NEVER
+            if service.process is None and service.due <= now and not service.holds:
+                service.process, service.started, service.killed_at = self._launch(service.released), now, _NEVER
                 started = True
-            elif service.pid is not None and service.killed_at <= now:
-                os.kill(service.pid, signal.SIGKILL)
+            elif service.process is not None and service.killed_at <= now:
+                service.process.signal(signal.SIGKILL)
                 service.killed_at = _NEVER
         return started
 
     @property
     def pids(self) -> dict[str, int]:
         """The pid of each service that has a process."""
-        return {name: service.pid for name, service in self._services.items() if service.pid is not None}
+        return {name: s.process.pid for name, s in self._services.items() if s.process and s.process.pid}
 
     @property
     def ports(self) -> dict[str, int]:
@@ -101,8 +105,8 @@ class Services:
     @property
     def next_due(self) -> float | None:
         """The moment (monotonic) at which :meth:`start` has something to do, if any."""
-        moments = [s.killed_at for s in self._services.values() if s.pid is not None]
-        moments += [s.due for s in self._services.values() if s.pid is None and not s.holds]
+        moments = [s.killed_at for s in self._services.values() if s.process is not None]
+        moments += [s.due for s in self._services.values() if s.process is None and not s.holds]
         moments += [until for s in self._services.values() for until in s.holds.values()]
         moments += [release.until for s in self._services.values() for release in s.releases.values()]
         return min((moment for moment in moments if moment != _NEVER), default=None)
@@ -111,11 +115,9 @@ class Services:
         """Take note of services that ended, plan their restart, and return them with their exit codes."""
         ended: dict[str, int] = {}
         for name, service in self._services.items():
-            if service.pid is None:
-                continue
-            pid, status = os.waitpid(service.pid, os.WNOHANG)
-            if pid:
-                ended[name] = os.waitstatus_to_exitcode(status)
+            code = service.process.exit_code() if service.process is not None else None
+            if code is not None:
+                ended[name] = code
                 self._plan_restart(service)
         return ended
 
@@ -126,8 +128,8 @@ class Services:
             UsageError: there is no such service.
         """
         service = self._service(name)
-        if service.pid is not None:
-            os.kill(service.pid, number)
+        if service.process is not None:
+            service.process.signal(number)
 
     def hold(self, name: str, holder: str, *, pause: bool, seconds: float) -> None:
         """Keep a service for so many seconds from being started, or paused if it runs and ``pause`` says so.
@@ -187,15 +189,13 @@ class Services:
 
     def kill(self) -> None:
         """End all at once and for good."""
+        running = [service.process for service in self._services.values() if service.process is not None]
+        for process in running:
+            process.kill()
+        for process in running:
+            process.wait()
         for service in self._services.values():
-            if service.pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(service.pid, signal.SIGKILL)
-        for service in self._services.values():
-            if service.pid is not None:
-                with suppress(ChildProcessError):
-                    os.waitpid(service.pid, 0)
-                service.pid = None
+            service.process = None
 
     def _release(self, name: str, holder: str) -> None:
         service = self._service(name)
@@ -214,7 +214,7 @@ class Services:
 
     def _start_anew(self, service: _Service) -> None:
         service.pause = 0.0
-        if service.pid is not None:
+        if service.process is not None:
             service.killed_at = time.monotonic() + _PATIENCE
         self.signal(service.spec.service, signal.SIGCONT)
         self.signal(service.spec.service, signal.SIGTERM)
@@ -230,7 +230,7 @@ class Services:
         now = time.monotonic()
         if now - service.started > _LIVED:
             service.pause = min(service.pause, _FIRST_PAUSE)
-        service.pid, service.due, service.killed_at = None, now + service.pause, _NEVER
+        service.process, service.due, service.killed_at = None, now + service.pause, _NEVER
         service.pause = min(max(_FIRST_PAUSE, 2 * service.pause), _LONGEST_PAUSE)
         service.spec = service.spec._replace(restarts=service.spec.restarts + 1)
         sys.stderr.write(f"{service.spec.service} ended; starting it again in {service.due - now:.2f} s\n")

@@ -1,7 +1,8 @@
-"""The processes of an embedded lab and the order in which they start: stores, libraries, schema, services.
+"""The processes of a lab and the order in which they start: stores, libraries, schema, services.
 
-Owned by the supervisor, which calls the steps one after the other and looks in between whether the lab is still wanted.
-Heavy imports are inside the steps, because the stores get ready while they happen. Not here: watching
+:class:`Shop` is that order, :class:`EmbeddedShop` has processes of this machine (``lab.containers.shop`` has
+containers). Owned by the supervisor, which calls the steps one after the other and looks in between whether the lab is
+still wanted. Heavy imports are inside the steps, because the stores get ready while they happen. Not here: watching
 (``lab.supervisor``).
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import gc
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +27,16 @@ from cloudcart.lab.stores import EmbeddedStores
 if TYPE_CHECKING:
     import socket
 
+    from cloudcart.lab.containers.shop import PrometheusContainer
+    from cloudcart.lab.containers.stores import ContainerStores
     from cloudcart.lab.links import Links
     from cloudcart.lab.prometheus import Prometheus
+    from cloudcart.lab.service_process import Running, ServiceProcess
     from cloudcart.settings import Settings
 
 
-class Shop:
-    """Everything that one embedded lab runs, except its supervisor.
+class Shop(ABC):
+    """Everything that one lab runs, except its supervisor.
 
     Args:
         directory: the lab's.
@@ -40,27 +45,38 @@ class Shop:
     """
 
     settings: Settings
+    stores: EmbeddedStores | ContainerStores
 
     def __init__(self, directory: LabDirectory, spec: Mapping[str, Any], report: Reporter) -> None:
         self._directory = directory
         self._spec = spec
         self._report = report
-        paths = {store: Path(path) for store, path in spec.get("programs", {}).items()}
         self._kept = KeptData(Path(spec["data"])) if spec.get("data") else None
         self.data_older_than = time.time() if self._kept and self._kept.used_before else None
-        self.stores = EmbeddedStores(directory, **paths, kept=self._kept.postgres if self._kept else None)
         self._ports: dict[str, socket.socket] = {}
-        self._prometheus: Prometheus | None = None
+        self._prometheus: Prometheus | PrometheusContainer | None = None
         self.services = Services(())
         self._links: Links | None = None
         self._traffic_port: socket.socket | None = None
 
     def steps(self) -> tuple[Callable[[], None], ...]:
-        """Return what is to be done, in order, each step under two seconds on a warm machine.
+        """Return what is to be done, in order.
 
         Each raises LabError or UsageError when the lab cannot start; then :meth:`stop` ends what runs.
         """
-        return self._start_stores, self._settle, self._import, self._connect, self._fork
+        return self._start_stores, self._settle, self._import, self._connect, self._start_services
+
+    @abstractmethod
+    def _hold_port(self, port: int) -> socket.socket:
+        """Take a port for a service, 0 for any free one; raises LabError when it is taken."""
+
+    @abstractmethod
+    def _launch(self, spec: ServiceProcess) -> Running:
+        """Start a service."""
+
+    @abstractmethod
+    def start_prometheus(self) -> None:
+        """Start Prometheus where there is one; a comfort, so nothing is said when it does not start."""
 
     @property
     def urls(self) -> dict[str, str]:
@@ -71,8 +87,7 @@ class Shop:
     @property
     def pids(self) -> dict[str, int]:
         """Every process that runs, by name."""
-        prometheus = self._prometheus.process if self._prometheus else None
-        others = {"prometheus": prometheus.pid} if prometheus and prometheus.poll() is None else {}
+        others = {"prometheus": self._prometheus.pid} if self._prometheus and self._prometheus.pid else {}
         return {**self.services.pids, **self.stores.pids, **others, **(self._links.pids if self._links else {})}
 
     def reap(self) -> dict[str, int]:
@@ -84,8 +99,8 @@ class Shop:
         self.stores.check()
         if self._links is not None:
             self._links.reap()
-        if self._prometheus is not None and self._prometheus.process is not None:
-            self._prometheus.process.poll()
+        if self._prometheus is not None:
+            self._prometheus.exit_code()
         return self.services.reap()
 
     def start_failure(self, name: str, what: str) -> LabError:
@@ -101,9 +116,9 @@ class Shop:
         (self.stores if name in self.stores.names else self._services_with(name)).signal(name, number)
 
     def hold(self, name: str, holder: str, *, pause: bool, seconds: float) -> None:
-        """Keep a service paused, or from being started, or a store paused, for some time; see their own ``hold``."""
+        """Keep a service or a store paused, or down, for some time; see their own ``hold``."""
         if name in self.stores.names:
-            self.stores.hold(name, holder, seconds=seconds)
+            self.stores.hold(name, holder, pause=pause, seconds=seconds)
         else:
             self._services_with(name).hold(name, holder, pause=pause, seconds=seconds)
 
@@ -135,20 +150,6 @@ class Shop:
         self.services.add(ServiceProcess("traffic", wiring.for_traffic(self.settings), port, log))
         self.services.start()
 
-    def start_prometheus(self) -> None:
-        """Start Prometheus where there is one; a comfort, so nothing is said when it does not start."""
-        from cloudcart.lab import ports
-        from cloudcart.lab.prometheus import Prometheus, is_installed
-
-        if not self._spec.get("prometheus", True) or not is_installed():
-            return
-        with ports.hold() as free:  # let go again at once: Prometheus cannot share a port
-            port = free.getsockname()[1]
-        log = self._directory.log("prometheus")
-        prometheus = Prometheus(self._directory.path / "prometheus", self.services.ports, port=port, log=log)
-        prometheus.start()
-        self._prometheus = prometheus
-
     def stop(self) -> None:
         """End every process, services first."""
         self.services.kill()
@@ -165,7 +166,7 @@ class Shop:
     def _settle(self) -> None:
         """Settle what may be wrong with the request: settings and ports."""
         with self._report.phase("settings and ports"):
-            from cloudcart.lab import ports, wiring
+            from cloudcart.lab import wiring
             from cloudcart.settings import SERVICES, TRAFFIC_PORT
 
             overrides = self._spec["overrides"]
@@ -174,9 +175,9 @@ class Shop:
                 self._kept.note(self.settings)
             default = self._spec["ports"] == "default"
             for service, port in SERVICES.items():
-                self._ports[service] = ports.hold(port if default else 0)
+                self._ports[service] = self._hold_port(port if default else 0)
             if self._spec.get("traffic"):
-                self._traffic_port = ports.hold(TRAFFIC_PORT if default else 0)
+                self._traffic_port = self._hold_port(TRAFFIC_PORT if default else 0)
 
     def _import(self) -> None:
         with self._report.phase("imports"):
@@ -198,14 +199,15 @@ class Shop:
             self._report.add(name, self._report.since_start(start), self._report.since_start(end))
         with self._report.phase("schema"):
             administrator = self.stores.postgres.url(driver="+psycopg")
-            databases = {**prepare_database(administrator), "chaos": administrator}
-        addresses = wiring.Addresses(self.urls, self.stores.valkey.url, self.stores.broker.address)
+            databases = {**prepare_database(administrator, self.stores.password), "chaos": administrator}
+        broker = self.stores.broker
+        addresses = wiring.Addresses(self.urls, self.stores.valkey.url, broker.address, broker.durable)
         self.settings = wiring.at(self.settings, addresses)
         if self.settings.chaos.links:
             with self._report.phase("links"):
                 self._route_links(databases)
         links = self._links
-        self.services = Services(
+        specs = [
             ServiceProcess(
                 service,
                 wiring.for_service(
@@ -219,17 +221,18 @@ class Shop:
                 self._directory.log(service),
             )
             for service in SERVICES
-        )
+        ]
+        self.services = Services(specs, self._launch)
 
     def _route_links(self, databases: Mapping[str, str]) -> None:
         from cloudcart.lab.links import Links
 
         directory, log = self._directory.path / "links", self._directory.log("links")
         own = {service: url for service, url in databases.items() if service != "chaos"}  # that must always work
-        self._links = Links(directory, self.settings, own, self.stores.socket_paths, log)
+        self._links = Links(directory, self.settings, own, self.stores.addresses, self.stores.listeners, log)
 
-    def _fork(self) -> None:
-        with self._report.phase("fork"):
+    def _start_services(self) -> None:
+        with self._report.phase("services started"):
             gc.freeze()  # what was imported is never garbage: a collection in a child would copy its memory
             if self._links is not None:
                 self._links.start()
@@ -241,3 +244,38 @@ class Shop:
                 f"there is no {name!r}; choose one of {', '.join([*self.services.ports, *self.stores.names])}"
             )
         return self.services
+
+
+class EmbeddedShop(Shop):
+    """The shop as processes of this machine: services forked from this one, which has imported everything once."""
+
+    stores: EmbeddedStores
+
+    def __init__(self, directory: LabDirectory, spec: Mapping[str, Any], report: Reporter) -> None:
+        super().__init__(directory, spec, report)
+        paths = {store: Path(path) for store, path in spec.get("programs", {}).items()}
+        self.stores = EmbeddedStores(directory, **paths, kept=self._kept.postgres if self._kept else None)
+
+    def start_prometheus(self) -> None:
+        """Start Prometheus where there is one; a comfort, so nothing is said when it does not start."""
+        from cloudcart.lab import ports
+        from cloudcart.lab.prometheus import Prometheus, is_installed
+
+        if not self._spec.get("prometheus", True) or not is_installed():
+            return
+        with ports.hold() as free:  # let go again at once: Prometheus cannot share a port
+            port = free.getsockname()[1]
+        log = self._directory.log("prometheus")
+        prometheus = Prometheus(self._directory.path / "prometheus", self.services.ports, port=port, log=log)
+        prometheus.start()
+        self._prometheus = prometheus
+
+    def _hold_port(self, port: int) -> socket.socket:
+        from cloudcart.lab import ports
+
+        return ports.hold(port)
+
+    def _launch(self, spec: ServiceProcess) -> Running:
+        from cloudcart.lab.service_process import fork
+
+        return fork(spec)

@@ -23,8 +23,9 @@ from typing import Any, Final
 from cloudcart.exceptions import BackendError, CloudCartError, LabError, UsageError
 from cloudcart.lab.control import ControlServer
 from cloudcart.lab.directory import LabDirectory
+from cloudcart.lab.ports import LOOPBACK
 from cloudcart.lab.progress import Reporter
-from cloudcart.lab.shop import Shop
+from cloudcart.lab.shop import EmbeddedShop, Shop
 
 _LIFELINE: Final = 0  # descriptor of standard input; it ends when whoever started the lab is gone
 _READY_POLL: Final = 0.01  # seconds between two questions whether the services are ready
@@ -50,7 +51,7 @@ class Supervisor:
         self._directory = directory
         self._spec = spec
         self._report = report
-        self._shop = Shop(directory, spec, report)
+        self._shop = _shop_of(spec["backend"])(directory, spec, report)
         self._selector = selectors.DefaultSelector()
         self._children, self._wakeup = socket.socketpair()
         self._ready = False
@@ -67,10 +68,10 @@ class Supervisor:
             opened.callback(_ignore_signals)  # the end is not to be interrupted
             try:
                 self._listen()
+                opened.enter_context(ControlServer(self._directory.control_socket, self._selector, self._command))
                 for step in self._shop.steps():
                     step()
                     self._turn(0.0)
-                opened.enter_context(ControlServer(self._directory.control_socket, self._selector, self._command))
                 self._wait_ready()
                 self._watch()
             except _Ended as reason:
@@ -96,14 +97,15 @@ class Supervisor:
     def _wait_ready(self) -> None:
         from cloudcart.lab.readiness import ready_services
 
-        services = self._shop.services
+        services = {name: (LOOPBACK, port) for name, port in self._shop.services.ports.items()}
         deadline = time.monotonic() + _READY_DEADLINE
         with self._report.phase("services ready"):
-            while len(ready := ready_services(services.ports, 1.0)) < len(services.ports):
+            while len(ready := ready_services(services, 1.0)) < len(services):
                 if time.monotonic() > deadline:
-                    missing = min(services.ports.keys() - ready)
+                    missing = min(services.keys() - ready)
                     raise self._shop.start_failure(missing, f"was not ready after {_READY_DEADLINE:g} s")
                 self._turn(_READY_POLL)
+                self._look_for_ended()
         self._ready = True
         self._shop.start_traffic()
         with suppress(OSError, LabError):
@@ -119,6 +121,7 @@ class Supervisor:
         while True:
             due = self._shop.next_due
             self._turn(None if due is None else max(0.0, due - time.monotonic()))
+            self._look_for_ended()
             self._shop.stores.release()
             if services.start():
                 self._write_record()
@@ -127,6 +130,9 @@ class Supervisor:
         with suppress(BlockingIOError):
             while self._children.recv(4096):
                 continue
+        self._look_for_ended()
+
+    def _look_for_ended(self) -> None:
         ended = self._shop.reap()
         if ended and not self._ready:
             name, status = next(iter(ended.items()))
@@ -184,7 +190,7 @@ class Supervisor:
                 "state": "ready",
                 "seconds": round(self._report.phases[-1].end, 3),
                 "version": __version__,
-                "backend": "embedded",
+                "backend": self._spec["backend"],
                 "urls": self._shop.urls,
                 "pids": self._pids(),
                 "logins": {
@@ -197,6 +203,14 @@ class Supervisor:
                 "data_older_than": self._shop.data_older_than,
             }
         )
+
+
+def _shop_of(backend: str) -> type[Shop]:
+    if backend == "containers":
+        from cloudcart.lab.containers.shop import ContainerShop
+
+        return ContainerShop
+    return EmbeddedShop
 
 
 def _end_on_signal(number: int, _frame: FrameType | None) -> None:

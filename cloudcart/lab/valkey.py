@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from cloudcart.exceptions import BackendError
-from cloudcart.lab.process import end, spawn, wait_until
+from cloudcart.lab.process import StoreProcess, end, spawn, wait_until
 
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-class Valkey:
+class Valkey(StoreProcess):
     """One Valkey server below ``directory``; a context manager that starts it, waits, and ends it.
 
     Args:
@@ -34,7 +34,6 @@ class Valkey:
     def __init__(self, directory: Path, *, server: Path | None = None, log: Path | None = None) -> None:
         self.directory = directory
         self.log = log or directory / "valkey.log"
-        self.process: subprocess.Popen[bytes] | None = None
         self._server = server
 
     @property

@@ -26,6 +26,7 @@ class Addresses(NamedTuple):
     urls: Mapping[str, str]
     redis: str
     kafka: str
+    kafka_durable: bool = False
 
 
 def lab_settings(overrides: Mapping[str, object]) -> Settings:
@@ -45,7 +46,8 @@ def lab_settings(overrides: Mapping[str, object]) -> Settings:
 def at(settings: Settings, addresses: Addresses) -> Settings:
     """Return ``settings`` with the addresses that all services share."""
     urls = {f"urls.{service}": url for service, url in addresses.urls.items()}
-    return settings.with_overrides({**urls, "stores.redis": addresses.redis, "stores.kafka": addresses.kafka})
+    stores = {f"stores.{name}": getattr(addresses, name) for name in ("redis", "kafka", "kafka_durable")}
+    return settings.with_overrides({**urls, **stores})
 
 
 def for_service(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloudcart.exceptions import CloudCartError
+from cloudcart.exceptions import CloudCartError, UnsupportedError
 from cloudcart.pytest_plugin import coverage, plugin
 from cloudcart.pytest_plugin.cases import report_cases
 from cloudcart.pytest_plugin.options import flag, number, report_dir, setting, shop_settings, whole
@@ -123,6 +123,7 @@ def cloudcart_lab(
 
     with _clear_errors():
         lab = cloudcart_session.with_settings(cloudcart_experiment.lab_settings)
+        lab.require(item.fault for item in cloudcart_experiment.faults)
         if setting(request.config, "reuse"):
             require_settings(lab, cloudcart_experiment)
     lab.reset()
@@ -229,8 +230,10 @@ def cloudcart_run(
 
 @contextmanager
 def _clear_errors() -> Iterator[None]:
-    """Show what cloudcart raises on purpose as its sentence, without a traceback through the plugin."""
+    """Show what cloudcart raises on purpose as its sentence, without a traceback; skip what this lab cannot do."""
     try:
         yield
+    except UnsupportedError as error:
+        raise pytest.skip.Exception(str(error)) from None
     except CloudCartError as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None

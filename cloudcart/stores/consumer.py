@@ -195,6 +195,9 @@ async def _stop(broker: KafkaBroker, consumer: Any) -> None:
         client = consumer._client  # noqa: SLF001  # no public way; without connections nothing is waited for
         while not stopping.done():
             await client.close()
+            looking = client._md_update_fut  # noqa: SLF001  # a search for the coordinator would wait for it for ever
+            if looking is not None and not looking.done():
+                looking.set_result(False)
             await asyncio.wait([stopping], timeout=_PATIENCE)
         await client.close()  # on its way out it may have connected again
     await stopping

@@ -25,7 +25,7 @@ from cloudcart.telemetry.metrics import Telemetry
 
 _CONFIRM: Final = 20.0  # seconds for the broker to confirm; longer than a pause that a broker is expected to survive
 
-_KNOCK: Final = 1.0  # seconds for an address to accept a connection
+_KNOCK: Final = 1.0  # seconds for an address to accept a connection, and until that is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Publisher:
         client: how the cluster knows this process.
         faults: what is active in this process; acts on each message before it is sent.
         telemetry: where confirmed messages are counted, if given.
+        patience: seconds for the broker to confirm.
     """
 
     def __init__(
@@ -60,13 +61,16 @@ class Publisher:
         *,
         faults: ActiveFaults | None = None,
         telemetry: Telemetry | None = None,
+        patience: float = _CONFIRM,
     ) -> None:
         self._bootstrap = bootstrap
         self._client = client
         self._broker: KafkaBroker | None = None
         self._faults = faults
+        self._patience = patience
         self._published = telemetry.kafka_events_published_total if telemetry else None
         self._connecting = asyncio.Lock()
+        self._leaving: set[asyncio.Future[None]] = set()
 
     async def publish(self, messages: Sequence[Message]) -> list[bool]:
         """Send ``messages`` together and return for each whether the broker confirmed it.
@@ -101,25 +105,45 @@ class Publisher:
     async def _send_all(self, messages: Sequence[Message]) -> list[bool]:
         broker = await self._connected()
         try:
-            async with asyncio.timeout(_CONFIRM):
+            async with asyncio.timeout(self._patience):
                 receipts = [await _send(broker, message) for message in messages]
-                answers = await asyncio.gather(*receipts, return_exceptions=True)
-        except (KafkaError, TimeoutError, OSError) as error:
-            await self.close()  # the next call starts from a fresh connection
+                return await self._confirmed(receipts)
+        except (KafkaError, TimeoutError, OSError, StoreError) as error:
+            self._abandon()
             raise StoreError("Kafka does not confirm") from error
-        return [not isinstance(answer, BaseException) for answer in answers]
+
+    async def _confirmed(self, receipts: Sequence[asyncio.Future[RecordMetadata]]) -> list[bool]:
+        """Wait for all receipts; raises StoreError as soon as nobody listens at the broker's address any more.
+
+        A paused broker still listens and is waited for. One that died is not: the driver would find its successor only
+        when it looks at its metadata again.
+        """
+        try:
+            while receipts and (await asyncio.wait(receipts, timeout=_KNOCK))[1]:
+                await knock(self._bootstrap)
+            return [not receipt.cancelled() and receipt.exception() is None for receipt in receipts]
+        finally:
+            for receipt in receipts:
+                receipt.cancel()
+
+    def _abandon(self) -> None:
+        """Let the next call start from a fresh connection; the driver keeps trying on this one for a while."""
+        if self._broker is not None:
+            leaving = asyncio.ensure_future(self._broker.stop())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            self._broker = None
 
     async def close(self) -> None:
         """Let go of the connection."""
-        broker, self._broker = self._broker, None
-        if broker is not None:
-            await broker.stop()
+        self._abandon()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
 
     async def _connected(self) -> KafkaBroker:
         async with self._connecting:
             if self._broker is None:
                 await knock(self._bootstrap)
-                broker = quiet_broker(self._bootstrap, self._client)
+                broker = quiet_broker(self._bootstrap, self._client, self._patience)
                 try:
                     await broker.connect()
                 except (KafkaError, OSError) as error:
@@ -153,7 +177,7 @@ async def knock(bootstrap: str) -> None:
     raise StoreError("Kafka is not there")
 
 
-def quiet_broker(bootstrap: str, client: str) -> KafkaBroker:
+def quiet_broker(bootstrap: str, client: str, patience: float = _CONFIRM) -> KafkaBroker:
     """Return a FastStream broker that leaves logging to us: an outage is one line of ours, not hundreds of its own."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return KafkaBroker(
@@ -163,6 +187,6 @@ def quiet_broker(bootstrap: str, client: str) -> KafkaBroker:
         log_level=logging.DEBUG,  # of its reports on each message; errors keep their own level
         apply_types=False,
         graceful_timeout=1.0,
-        request_timeout_ms=int(_CONFIRM * 1000),
+        request_timeout_ms=int(patience * 1000),
         metadata_max_age_ms=30_000,
     )

@@ -105,7 +105,6 @@ def test_durations_are_copied_exactly(after: float, ttl: float) -> None:
         ({"kind": "corrupt", "target": "products", "how": "badly"}, "how"),
         ({"kind": "link_down", "target": "products"}, "acts on a link"),
         ({"kind": "link_down", "target": "products:/products"}, "acts on a link"),
-        ({"kind": "link_down", "target": "orders->kafka"}, "advertises its own port"),
         ({"kind": "link_down", "target": "products->postgres", "method": "GET"}, "method"),
         ({"kind": "link_down", "target": "products->postgres", "replica": 1}, "replica"),
         ({"kind": "link_latency", "target": "products->postgres"}, "latency"),

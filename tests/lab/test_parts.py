@@ -68,8 +68,8 @@ def test_settings_come_back_from_the_labs_file():
 
 
 def test_other_backends_are_refused_with_a_sentence():
-    with pytest.raises(UsageError, match="'containers' in this version; it has only embedded"):
-        start("containers")
+    with pytest.raises(UsageError, match="no backend 'kubernetes'; choose one of embedded, containers"):
+        start("kubernetes")
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Prometheus")

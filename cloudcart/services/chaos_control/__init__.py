@@ -62,7 +62,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     app = FastAPI(title="CloudCart chaos service", lifespan=life)
     app.state.ledger = ledger
     app.state.switch = legacy.Switch(ledger)
-    for router in (*api.routers(access), *legacy.routers(access)):
+    for router in (*api.routers(access, settings), *legacy.routers(access)):
         app.include_router(router)
     app.add_exception_handler(FaultError, _fault_refused)
     add_handlers(app)

@@ -50,6 +50,7 @@ class Administrator:
     ) -> None:
         self._database = stores.database.get_secret_value()
         self._redis = stores.redis
+        self._durable_broker = stores.kafka_durable
         self._ask_supervisor = supervisor
         self._silence = silence
         self._beat = beat
@@ -61,7 +62,7 @@ class Administrator:
             FaultError: this shop cannot do it, or what it names does not exist.
             RefusedError: 503, the store does not answer.
         """
-        if isinstance(fault, BrokerKill):
+        if isinstance(fault, BrokerKill) and not self._durable_broker:
             raise FaultError(f"kind: broker_kill needs {fault.needs}; here, use broker_pause")
         if not fault.carried_out_by:
             return
@@ -115,19 +116,22 @@ class Administrator:
 
     async def pause_broker(self) -> None:
         """Stop the broker's process until cancelled; the supervisor lets it go on when this process falls silent."""
-        holder = secrets.token_hex(4)
+        await self._hold_broker(pause=True)
+
+    async def kill_broker(self) -> None:
+        """Keep the broker down until cancelled; the supervisor starts it again when this process falls silent."""
+        await self._hold_broker(pause=False)
+
+    async def _hold_broker(self, *, pause: bool) -> None:
+        if self._ask_supervisor is None:
+            raise LabError("no supervisor can be asked to pause or kill the broker")
+        question = {"command": "hold", "service": "broker", "holder": secrets.token_hex(4), "pause": pause}
         try:
             while True:
-                await self._hold_broker(holder, self._silence)
+                await self._ask_supervisor({**question, "seconds": self._silence})
                 await asyncio.sleep(self._beat)
         finally:
-            await self._hold_broker(holder, 0.0)
-
-    async def _hold_broker(self, holder: str, seconds: float) -> None:
-        if self._ask_supervisor is None:
-            raise LabError("no supervisor can be asked to pause the broker")
-        question = {"command": "hold", "service": "broker", "holder": holder, "pause": True, "seconds": seconds}
-        await self._ask_supervisor(question)
+            await self._ask_supervisor({**question, "seconds": 0.0})
 
     async def _ask(self, statement: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
         async with asyncio.timeout(_PATIENCE), self._session() as session:

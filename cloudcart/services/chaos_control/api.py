@@ -17,6 +17,7 @@ from cloudcart.services.chaos_control.access import Access
 from cloudcart.services.chaos_control.entry import Injected
 from cloudcart.services.chaos_control.ledger import MOST_ACTIVE, Ledger
 from cloudcart.services.chaos_control.pollers import Question
+from cloudcart.settings import Settings
 
 Document = Annotated[dict[str, Any], Body(description="a flat fault document; GET /chaos/catalogue has them all")]
 
@@ -43,9 +44,9 @@ def ledger_of(request: Request) -> Ledger:
 TheLedger = Annotated[Ledger, Depends(ledger_of)]
 
 
-def routers(access: Access) -> list[APIRouter]:
-    """Return the routes, behind ``access``."""
-    return [_faults(access), _internal(access)]
+def routers(access: Access, settings: Settings) -> list[APIRouter]:
+    """Return the routes, behind ``access``; ``settings`` are what the shop says of itself."""
+    return [_faults(access), _internal(access, settings)]
 
 
 def _faults(access: Access) -> APIRouter:
@@ -98,12 +99,17 @@ def _faults(access: Access) -> APIRouter:
     return router
 
 
-def _internal(access: Access) -> APIRouter:
+def _internal(access: Access, settings: Settings) -> APIRouter:
     router = APIRouter(prefix="/internal", dependencies=[Depends(access)], include_in_schema=False)
 
     @router.post("/chaos/poll")
     async def poll(question: Question, ledger: TheLedger) -> Response:
         return Answer(await ledger.poll(question))
+
+    @router.get("/lab")
+    async def facts() -> Response:
+        """Whether this is a lab, and how it is set, by dotted name; no addresses and no secrets."""
+        return Answer(settings.switches())
 
     return router
 

@@ -76,6 +76,11 @@ def _check_link(fault: LinkFault, proxies: list[Poller], links: bool) -> str | N
             "start it with 'cloudcart up --set chaos.links=on'"
         )
     routed = sorted({link for proxy in proxies for link in proxy.routes})
+    if fault.target.link == "kafka" and not any(link.endswith("->kafka") for link in routed):
+        raise FaultError(
+            "target: the mock broker tells its own port to its clients, so a proxy is bypassed; "
+            "use broker_pause, or a lab with Apache Kafka (--backend containers)"
+        )
     if str(fault.target) not in routed:
         raise FaultError(f"target: no such link goes through the fault proxy; choose one of {', '.join(routed)}")
     return None

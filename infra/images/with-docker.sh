@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Run a command with a Docker engine that has the images of infra/images:
+#   infra/images/with-docker.sh cloudcart up --backend containers
+# Where DOCKER_HOST names an engine, that one is used. Else one is started (as root), on a socket and with a data folder
+# of its own, and afterwards stopped and removed with all it made. It changes no packet filter and no routing, so
+# containers reach nothing beyond this machine; images are built with the network of this machine.
+set -euo pipefail
+
+here=$(realpath "$(dirname "$0")")
+
+start_engine() {
+  for program in dockerd containerd runc; do
+    command -v "$program" >/dev/null || { echo "no $program; apt-get install docker.io containerd runc" >&2; exit 4; }
+  done
+  folder=$(mktemp -d /tmp/cloudcart-docker-XXXXXX)
+  echo '{}' >"$folder/none.json" # not the system's configuration
+  setsid dockerd --config-file "$folder/none.json" --data-root "$folder/data" --exec-root "$folder/exec" \
+    --pidfile "$folder/pid" --host "unix://$folder/docker.sock" --storage-driver overlay2 --log-level warn \
+    --iptables=false --ip6tables=false --ip-masq=false --ip-forward=false --ip 127.0.0.1 --bridge none \
+    >"$folder/log" 2>&1 </dev/null &
+  engine=$!
+  trap stop_engine EXIT
+  export DOCKER_HOST=unix://$folder/docker.sock
+  for _ in $(seq 300); do
+    docker version >/dev/null 2>&1 && return
+    kill -0 "$engine" 2>/dev/null || break
+    sleep 0.1
+  done
+  tail -20 "$folder/log" >&2
+  echo "the Docker engine did not start" >&2
+  exit 4
+}
+
+stop_engine() {
+  local left
+  left=$(docker ps --all --quiet)
+  [ -z "$left" ] || docker rm --force --volumes $left >/dev/null
+  kill "$engine" && wait "$engine" || true
+  rm -rf "$folder"
+  echo "engine stopped, $(wc -w <<<"$left") containers were left"
+}
+
+[ $# -gt 0 ] || { echo "usage: with-docker.sh COMMAND [ARGUMENT...]" >&2; exit 2; }
+[ -n "${DOCKER_HOST:-}" ] || start_engine
+"$here/build.sh"
+eval "$("$here/build.sh" --environment)"
+"$@"
