@@ -155,7 +155,12 @@ def _starts(name: str, store: Callable[[Path], AbstractContextManager[object]]) 
             return Finding("stores", name, "missing", said, fix)
 
 
-_EXTRA_USE: Final = {"lab": "the shop", "load": "load and experiments", "report": "reports"}
+_EXTRA_USE: Final = {
+    "lab": "the shop",
+    "load": "load and experiments",
+    "report": "reports",
+    "analysis": "data frames and plots",
+}
 
 
 def look_at_extras(packages_by_extra: Mapping[str, Sequence[str]] | None = None) -> Iterator[Finding]:
