@@ -112,9 +112,12 @@ def reader(tmp_path):
             assert done.returncode == step.exit_code, said
             assert is_printed(step.expected, done.stdout), said
 
-    yield follow
-    subprocess.run(["cloudcart", "down", "--all"], env=environment, check=True, capture_output=True, timeout=LONGEST)
-    shutil.rmtree(state)
+    try:
+        yield follow
+    finally:
+        end_all = ["cloudcart", "down", "--all"]
+        subprocess.run(end_all, env=environment, check=True, capture_output=True, timeout=LONGEST)
+        shutil.rmtree(state)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
