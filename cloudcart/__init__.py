@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cloudcart.events import Event as Event
     from cloudcart.exceptions import CloudCartError as CloudCartError
     from cloudcart.experiment import Experiment as Experiment
-    from cloudcart.experiment import run as run
+    from cloudcart.experiment.run import run as run
     from cloudcart.faults import FAULTS as FAULTS
     from cloudcart.faults import Fault as Fault
     from cloudcart.faults import parse_fault as parse_fault

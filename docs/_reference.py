@@ -20,9 +20,9 @@ import click
 import cloudcart
 import cloudcart.settings
 from cloudcart.asyncapi import asyncapi_document
+from cloudcart.cli.output_schema import PROMISED, output_schema
 from cloudcart.cli.program import program
-from cloudcart.cli.schemas import output_schema
-from cloudcart.pytest_plugin import fixtures, plugin
+from cloudcart.pytest_plugin import fixtures, plugin, target
 from cloudcart.signals import SIGNALS
 
 HERE: Final = Path(__file__).parent
@@ -182,7 +182,7 @@ def _code(docstring: str) -> str:
 def _fixtures() -> Iterator[tuple[str, str]]:
     from _pytest.fixtures import FixtureFunctionDefinition
 
-    for name, value in vars(fixtures).items():
+    for name, value in {**vars(fixtures), **vars(target)}.items():
         if isinstance(value, FixtureFunctionDefinition) and name.startswith("cloudcart_"):
             yield name, inspect.cleandoc(value.__doc__ or "").partition("\n\n")[0]
 
@@ -194,7 +194,10 @@ def _pytest_options() -> Iterator[tuple[str, str]]:
     plugin.pytest_addoption(parser)
     for option in parser.getgroup("cloudcart").options:
         names, metavar = ", ".join(option.names()), option.attrs().get("metavar")
-        yield f"`{names} {metavar}`" if metavar else f"`{names}`", str(option.attrs().get("help", ""))
+        yield (
+            f"`{names} {metavar}`" if metavar else f"`{names}`",
+            str(option.attrs().get("help", "")).replace("%%", "%"),
+        )
 
 
 def public_names() -> str:
@@ -251,9 +254,7 @@ def run_record() -> str:
 
 def schemas() -> str:
     """What commands print with ``--json``, field by field."""
-    return _page(
-        part for command in ("up", "status", "faults", "check-invariants") for part in _shape(output_schema(command))
-    )
+    return _page(part for command in PROMISED for part in _shape(output_schema(command)))
 
 
 def _shape(schema: Mapping[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.mark.cloudcart_settings({"gateway.rate_limit": "on"})
-@pytest.mark.cloudcart_load("storm", rate=60, duration="16s", warmup="2s")
+@pytest.mark.cloudcart_load("storm", rate=48, duration="16s", warmup="2s")
 @pytest.mark.cloudcart_fault("link_down", target="gateway->redis", start="5s", duration="8s")
 @pytest.mark.cloudcart_slo("errors < 2%", phase="fault")
 @pytest.mark.cloudcart_slo("throttled > 50%", route="GET /api/products", phase="fault")

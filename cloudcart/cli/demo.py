@@ -16,6 +16,9 @@ from cloudcart.exceptions import BackendError
 
 SCENARIO: Final = "orders_survive_errors_and_latency"
 
+NEEDED: Final = ("lab", "load", "report")
+"""The extras without which there is no tour."""
+
 TOUR: Final = {
     "start": "a real shop starts: PostgreSQL, Valkey, a Kafka-protocol broker, five services, one worker",
     "load": "visitors get accounts; Locust, in a process of its own, will send them",
@@ -46,8 +49,9 @@ def demo(ctx: click.Context, report_dir: Path) -> None:
     from cloudcart.cli.run_result import EXIT_CODES, result_parts
     from cloudcart.experiment import run_scenario
 
-    if any(extra.state != "ok" for extra in look_at_extras()):
-        raise BackendError("the tour needs packages that are not installed; run: pip install 'cloudcart[all]'")
+    if any(extra.state != "ok" for extra in look_at_extras() if extra.name in NEEDED):
+        command = f"pip install 'cloudcart[{','.join(NEEDED)}]'"
+        raise BackendError(f"the tour needs packages that are not installed; run: {command}")
     with RunProgress(TOUR) as progress:
         finished = run_scenario(SCENARIO, folder=report_dir, watcher=progress)
     show("", *result_parts(finished.record, str(finished.report)), NEXT)

@@ -22,7 +22,7 @@ from cloudcart.cli.output import note
 @click.option("--time-scale", type=float, default=1.0, show_default=True, help="How many times faster windows run.")
 @click.option("--output", type=click.Path(path_type=Path), help="File to write; standard output if not given.")
 def export(source: str, form: str, period: str, time_scale: float, output: Path | None) -> None:
-    """Write objectives as service-level objectives that other tools understand.
+    """Write objectives as Prometheus rules or as OpenSLO.
 
     The source is a run's folder, a scenario, or a YAML file with a list 'slos' (name, objective, service, route, slo,
     period). Objectives that are not about single requests, as recovery, are left out.

@@ -31,7 +31,7 @@ def import_() -> None:
     help="What a name in the file means here, as catalog=products or db=products->postgres; repeatable.",
 )
 @click.option("--journey", default="browse", show_default=True, help="The load, since the file has none.")
-@click.option("--rate", type=float, default=30.0, show_default=True, help="Arrivals a second.")
+@click.option("--rate", type=click.FloatRange(min=0.1), default=30.0, show_default=True, help="Arrivals a second.")
 def chaostoolkit(path: Path, output: Path | None, names: dict[str, str], journey: str, rate: float) -> None:
     """Make an experiment of a Chaos Toolkit file, in JSON or YAML.
 

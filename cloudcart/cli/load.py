@@ -34,7 +34,13 @@ _INCONCLUSIVE: Final = 3
 @click.option("--duration", metavar="DURATION", help="How long.  [default: 60s; with --stage what they add up to]")
 @click.option("--warmup", default="0s", show_default=True, metavar="DURATION", help="Cut off from what is shown.")
 @click.option("--workers", type=int, default=1, show_default=True, help="Processes that share the load.")
-@click.option("--arrivals", type=click.Choice(["constant", "poisson"]), default="constant", show_default=True)
+@click.option(
+    "--arrivals",
+    type=click.Choice(["constant", "poisson"]),
+    default="constant",
+    show_default=True,
+    help="Evenly spaced, or each independent of the others.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which products are chosen.")
 @click.option("--web", type=click.IntRange(0, 65535), metavar="PORT", help="Serve Locust's own page; 0: a free port.")
 @name_option

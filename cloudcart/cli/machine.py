@@ -161,6 +161,7 @@ _EXTRA_USE: Final = {
     "containers": "the shop in containers",
     "load": "load and experiments",
     "report": "reports",
+    "analysis": "data frames and plots",
 }
 
 

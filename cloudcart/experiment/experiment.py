@@ -77,8 +77,8 @@ class Experiment(BaseModel):
         shares = {item.fault.control or self.control for item in self.faults}
         if len(shares) > 1:
             raise UsageError(f"{self.name}: all faults spare the same visits; give control once, with the load")
-        for item in self.faults if self.control else ():
-            parse_fault({**item.fault.document(), "control": self.control})  # refuses where visits are not known
+        for item in self.faults if self.control else ():  # refuses where visits are not known
+            parse_fault({**item.fault.document(), "control": self.control}, services=None)
         return self
 
     @property

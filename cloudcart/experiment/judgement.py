@@ -19,6 +19,7 @@ from cloudcart.lab import InjectedFault, InvariantResult
 from cloudcart.signals import (
     TOLERANCE,
     Judgement,
+    MetricNames,
     Objective,
     PrometheusSource,
     Reading,
@@ -57,12 +58,16 @@ class Evidence:
     load_doubts: Sequence[str]
     invariants: Sequence[InvariantResult]
     prometheus: str = ""
+    names: MetricNames = field(default_factory=MetricNames)
     aborted: Judgement | None = None
     notes: Sequence[str] = field(default_factory=list)
 
     def sources(self, opened: ExitStack) -> dict[str, Source]:
         """Return what readings can be taken from; what must be closed again is entered into ``opened``."""
-        found: dict[str, Source] = {"client": RowsSource(self.requests), "scrape": ScrapeSource(self.scrapes)}
+        found: dict[str, Source] = {
+            "client": RowsSource(self.requests),
+            "scrape": ScrapeSource(self.scrapes, self.names),
+        }
         if self.prometheus:
             found["prometheus"] = opened.enter_context(closing(PrometheusSource(self.prometheus)))
         return found

@@ -80,6 +80,7 @@ def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", wa
             load_doubts=_load_doubts(load),
             invariants=invariants,
             prometheus=lab.urls.get("prometheus", ""),
+            names=lab.metric_names,
             aborted=course.aborted,
             notes=notes,
         )

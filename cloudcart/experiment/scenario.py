@@ -52,6 +52,7 @@ def experiment_from_markers(
     seed: int = 0,
     settings: Mapping[str, str] | None = None,
     time_scale: float = 1.0,
+    of_the_shop: bool = True,
 ) -> Experiment:
     """Return the experiment that markers describe.
 
@@ -62,6 +63,7 @@ def experiment_from_markers(
         seed: chooses which requests faults hit and what the load does.
         settings: settings given from outside, which win over ``cloudcart_settings``.
         time_scale: how many times faster than real time SLO periods and burn-rate windows run.
+        of_the_shop: targets name services of the shop; else, of somebody's own application.
 
     Raises:
         UsageError: a marker that makes no sense; the message names it.
@@ -79,7 +81,7 @@ def experiment_from_markers(
             name=name,
             claim=claim,
             load=next((_profile(mark, seed) for mark in found.get("cloudcart_load", ())), None),
-            faults=tuple(_scheduled(mark) for mark in found.get("cloudcart_fault", ())),
+            faults=tuple(_scheduled(mark, of_the_shop) for mark in found.get("cloudcart_fault", ())),
             objectives=_objectives(found, "cloudcart_slo"),
             steady=_objectives(found, "cloudcart_steady"),
             abort_if=_objectives(found, "cloudcart_abort_if"),
@@ -104,12 +106,14 @@ def _profile(mark: Mark, seed: int) -> LoadProfile:
     return LoadProfile(**{"journey": mark.args[0], "seed": seed, **profile})
 
 
-def _scheduled(mark: Mark) -> ScheduledFault:
+def _scheduled(mark: Mark, of_the_shop: bool) -> ScheduledFault:
     if len(mark.args) != 1:
         raise UsageError("cloudcart_fault takes the kind first, as cloudcart_fault('latency', target='products', ..)")
     document = {"kind": mark.args[0], **mark.kwargs}
     timing = {key: document.pop(key) for key in ("start", "duration") if key in document}
-    return ScheduledFault(fault=parse_fault(document), **timing)
+    return ScheduledFault(
+        fault=parse_fault(document) if of_the_shop else parse_fault(document, services=None), **timing
+    )
 
 
 def _objectives(found: Mapping[str, list[Mark]], marker: str) -> tuple[Objective, ...]:

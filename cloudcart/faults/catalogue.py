@@ -33,6 +33,10 @@ A duration is text with a unit (`80ms`, `5s`, `2m`), a share a number from 0 to 
 with a unit (`64KiB`). A target is a service (`products`), one of its routes (`products:/products/{id}`), a link
 (`products->postgres`), or a topic (`kafka:order.created`). The same document works in Python, over HTTP, in files and
 on the command line, where `--param NAME=VALUE` gives what has no option of its own.
+
+In a lab a single request can bring a fault of its own, which acts on that request alone, however deep its target is:
+`X-CloudCart-Inject: latency;fixed=200ms;target=products`. It is marked, counted and told like an injected one, under an
+id that begins with `request-`, and listed with the state `carried`; there is nothing to heal.
 """
 _SHARED: Final = """\
 ## What every kind has

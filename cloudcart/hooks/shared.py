@@ -60,6 +60,11 @@ class SharedFaults(ActiveFaults):
         with self._lock:
             return super().counts()
 
+    def carried(self) -> Mapping[str, Fault]:
+        """Return the faults that requests brought along."""
+        with self._lock:
+            return super().carried()
+
     def history(self) -> list[ActiveFault]:
         """Return every record whose counts are still known."""
         with self._lock:

@@ -33,6 +33,9 @@ class InvariantResult(NamedTuple):
 
 _CHANGES: Final = "every change has one event, in order"
 _DROPPED: Final = InvariantResult(_CHANGES, "inconclusive", "the broker has dropped some events before they were read")
+_OLDER: Final = InvariantResult(
+    _CHANGES, "inconclusive", "the data are older than this lab's broker and its events; 'cloudcart reset' empties them"
+)
 
 
 class Invariants(NamedTuple):
@@ -102,7 +105,11 @@ SELECT (SELECT count(*) FROM users.outbox) + (SELECT count(*) FROM products.outb
 
 
 def check_invariants(
-    query: Query, published: Callable[[], Sequence[Event]], incomplete: Callable[[], bool] = lambda: False
+    query: Query,
+    published: Callable[[], Sequence[Event]],
+    incomplete: Callable[[], bool] = lambda: False,
+    *,
+    data_older_than: float | None = None,
 ) -> list[InvariantResult]:
     """Wait for a quiet moment and check every invariant.
 
@@ -110,6 +117,8 @@ def check_invariants(
         query: runs a statement as the database's administrator.
         published: returns all events that were published since the shop was last reset.
         incomplete: says whether some of them are not known any more.
+        data_older_than: when the broker began (unix seconds), if the data had been there before and have a history
+            that it does not know.
     """
     if waiting := _wait_until_quiet(query, published):
         return [InvariantResult("quiet", "inconclusive", f"{waiting} long after the load had ended")]
@@ -119,7 +128,7 @@ def check_invariants(
             "stock adds up", _stock(query), "initial stock and every change of it come to the stock, never below zero"
         ),
         _result("every paid order was paid once", _payments(query), "each has one payment of its total"),
-        _DROPPED if incomplete() else _result(_CHANGES, _changes(query, events), f"{len(events)} events"),
+        _compared(query, events, incomplete, data_older_than),
         _result("every event was handled once", _handled(query, events), "the worker missed none and told none twice"),
     ]
 
@@ -204,6 +213,15 @@ def _changes(query: Query, events: Sequence[Event]) -> Iterable[str]:
     yield from _announced("payment of order", paid, told)
     yield from _life_cycles(query, events)
     yield from _stock_levels(query, events)
+
+
+def _compared(
+    query: Query, events: Sequence[Event], incomplete: Callable[[], bool], data_older_than: float | None
+) -> InvariantResult:
+    [(reset,)] = query(_WATERMARK)
+    if data_older_than is not None and (reset is None or reset.timestamp() < data_older_than):
+        return _OLDER
+    return _DROPPED if incomplete() else _result(_CHANGES, _changes(query, events), f"{len(events)} events")
 
 
 def _announced(what: str, committed: Sequence[int], announced: Iterable[int]) -> Iterable[str]:

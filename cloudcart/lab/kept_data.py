@@ -29,6 +29,9 @@ _KEPT: Final = (*_SEEDED, "private_key", "public_key", "service_secret")
 class KeptData:
     """The directory ``path``, made when missing and then locked for as long as this process lives.
 
+    Attributes:
+        used_before: whether there was a lab before that kept its data here.
+
     Raises:
         LabError: it cannot be made or written to, or another lab uses it.
     """
@@ -48,6 +51,7 @@ class KeptData:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LabError(f"another lab keeps its data in {path}; end it first, or give another directory") from None
+        self.used_before = self._auth.exists()
         self._let_predecessor_end()
 
     def settle(self, overrides: Mapping[str, object]) -> dict[str, object]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cloudcart.lab.event_tap import EventTap
     from cloudcart.lab.invariants import InvariantResult
     from cloudcart.settings import Settings
-    from cloudcart.signals import Scrape, Scraper, Signals, Window
+    from cloudcart.signals import MetricNames, Scrape, Scraper, Signals, Window
 
 _READY_TIMEOUT: Final = 10.0
 _POLL: Final = 0.01
@@ -208,9 +208,7 @@ class Lab:
             FaultError: it makes no sense; the message names the field.
             LabError: the control plane does not answer.
         """
-        from cloudcart.faults import parse_fault
-
-        fault = parse_fault({"kind": kind, "target": target, **parameters})
+        fault = self._fault({"kind": kind, "target": target, **parameters})
         injected = self._inject(fault, by_hand=True)
         self.mark()
         return injected
@@ -286,10 +284,20 @@ class Lab:
         try:
             with self._without_traffic(), psycopg.connect(self._made["database"], autocommit=True) as connection:
                 return check_invariants(
-                    lambda statement: connection.execute(statement).fetchall(), tap.events, lambda: tap.incomplete
+                    lambda statement: connection.execute(statement).fetchall(),
+                    tap.events,
+                    lambda: tap.incomplete,
+                    data_older_than=self._made.get("data_older_than"),
                 )
         except psycopg.Error as error:
             raise LabError(f"the invariants cannot be checked: {error}; 'cloudcart status' shows the lab") from None
+
+    @property
+    def metric_names(self) -> MetricNames:
+        """Which metric tells what."""
+        from cloudcart.signals import MetricNames
+
+        return MetricNames()
 
     def mark(self) -> None:
         """Read every service's metrics now, so that :meth:`signals` knows this moment exactly."""
@@ -346,6 +354,11 @@ class Lab:
         finally:
             if self._traffic_address:
                 self.control("hold", **traffic, seconds=0.0)
+
+    def _fault(self, document: Mapping[str, object]) -> Fault:
+        from cloudcart.faults import parse_fault
+
+        return parse_fault(document)
 
     def _inject(self, fault: Fault, *, by_hand: bool) -> InjectedFault:
         shown = self.chaos.inject(fault.document())

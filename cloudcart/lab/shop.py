@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -51,6 +52,7 @@ class Shop(ABC):
         self._spec = spec
         self._report = report
         self._kept = KeptData(Path(spec["data"])) if spec.get("data") else None
+        self.data_older_than = time.time() if self._kept and self._kept.used_before else None
         self._ports: dict[str, socket.socket] = {}
         self._prometheus: Prometheus | PrometheusContainer | None = None
         self.services = Services(())

@@ -200,6 +200,7 @@ class Supervisor:
                 "phases": self._report.phases,
                 "settings": dump_settings(settings),
                 "database": self._shop.stores.postgres.url(),
+                "data_older_than": self._shop.data_older_than,
             }
         )
 

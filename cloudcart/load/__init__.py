@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cloudcart.load.profile import Stage as Stage
     from cloudcart.load.report import GeneratorReport as GeneratorReport
     from cloudcart.load.runner import LoadRun as LoadRun
-    from cloudcart.load.runner import start_load as start_load
+    from cloudcart.load.start import start_load as start_load
     from cloudcart.load.transport import Answer as Answer
 
 _HOMES: Final = {
@@ -29,7 +29,7 @@ _HOMES: Final = {
     "Stage": "profile",
     "find_journey": "lookup",
     "list_journeys": "lookup",
-    "start_load": "runner",
+    "start_load": "start",
 }
 
 __all__ = sorted(_HOMES)

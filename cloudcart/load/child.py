@@ -24,15 +24,16 @@ class GeneratorProcess:
     Args:
         specification: file that tells it what to do.
         log: file that gets what it writes.
+        module: of this package, to be run: ``generator``, or ``master``.
     """
 
-    def __init__(self, specification: Path, log: Path) -> None:
+    def __init__(self, specification: Path, log: Path, *, module: str = "generator") -> None:
         self._log = log
         self._heard = b""
         self._line, theirs = socket.socketpair()
         with theirs, log.open("wb") as output:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
-                [sys.executable, "-m", "cloudcart.load.generator", str(specification)],
+                [sys.executable, "-m", f"cloudcart.load.{module}", str(specification)],
                 stdin=theirs.fileno(),
                 stdout=output,
                 stderr=output,

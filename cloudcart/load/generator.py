@@ -21,11 +21,12 @@ import gevent
 from gevent.pool import Pool
 from locust.env import Environment
 
-from cloudcart.exceptions import CloudCartError, LoadError, UsageError
+from cloudcart.exceptions import CloudCartError, UsageError
 from cloudcart.load.control import Control
 from cloudcart.load.journey import UNANSWERED, Account, Journey, Supplies
 from cloudcart.load.journey_file import load_journey, where_and_what
 from cloudcart.load.models import ClosedModel, OpenModel
+from cloudcart.load.page import LOOPBACK, serve_page
 from cloudcart.load.profile import LoadProfile
 from cloudcart.load.rows import Row, RowWriter
 from cloudcart.load.tally import Tally
@@ -37,8 +38,6 @@ FLUSH_INTERVAL: Final = 0.05
 """Seconds between two writes of rows: at most so much is lost when this process is killed."""
 
 _GRACE: Final = 30.0  # seconds of start and end beyond which a generator that hangs ends itself
-_WEB_DEADLINE: Final = 10.0
-_LOOK: Final = 0.01
 _SELF_REGISTERED: Final = 20  # accounts where none were prepared: hashing a password costs the shop 50 ms
 
 
@@ -49,7 +48,7 @@ def main(arguments: list[str]) -> int:
     rows = RowWriter(Path(spec["rows"]))
     control = Control(at_end=rows.flush, seconds=profile.duration + DRAIN + _GRACE, drain=DRAIN)
     try:
-        generator = Generator(profile, spec["host"], Path(spec["journey"]), rows, spec["part"])
+        generator = Generator(profile, spec["host"], Path(spec["journey"]), rows, spec["part"], spec["master"])
         if spec["web"] is not None:
             control.tell(web=generator.show_on_the_web(spec["web"]))
         generator.prepare(*_read_accounts(Path(spec["accounts"])))
@@ -67,7 +66,15 @@ class Generator:
         UsageError: the journey cannot be used; the sentence names file and line.
     """
 
-    def __init__(self, profile: LoadProfile, host: str, file: Path, rows: RowWriter, part: int = 0) -> None:
+    def __init__(
+        self,
+        profile: LoadProfile,
+        host: str,
+        file: Path,
+        rows: RowWriter,
+        part: int = 0,
+        master: int | None = None,
+    ) -> None:
         supplies = Supplies(
             seed=profile.seed,
             timeout=profile.timeout,
@@ -81,6 +88,8 @@ class Generator:
         self._journey.supplies, self._journey.host = supplies, host
         self._environment = Environment(user_classes=[self._journey], host=host)
         self._environment.events.user_error.add_listener(self._broke_off)
+        if master is not None:
+            self._environment.create_worker_runner(LOOPBACK, master)
         kind = ClosedModel if profile.model == "closed" else OpenModel
         self._model: ClosedModel | OpenModel = kind(profile, self._journey, self._environment, self._tally, part)
 
@@ -101,18 +110,10 @@ class Generator:
         self._supplies.accounts = accounts
 
     def show_on_the_web(self, port: int) -> str:
-        """Serve Locust's own page on this machine; port 0 takes a free one. Returns its URL.
-
-        It shows what Locust counts. Its buttons start and stop users of Locust's own loop, not the open model.
-        """
-        self._environment.runner or self._environment.create_local_runner()
-        page = self._environment.create_web_ui(host="127.0.0.1", port=port)
-        with gevent.Timeout(
-            _WEB_DEADLINE, LoadError(f"Locust's page could not be served on port {port}; is it taken?")
-        ):
-            while page.server is None or not page.server.started:
-                gevent.sleep(_LOOK)
-        return f"http://127.0.0.1:{page.server.server_port}"
+        """Serve Locust's own page; see :func:`~cloudcart.load.page.serve_page`."""
+        if self._environment.runner is None:
+            self._environment.create_local_runner()
+        return serve_page(self._environment, port)
 
     def run(self, control: Control) -> None:
         """Give load, let it end, tell the parent how it was."""

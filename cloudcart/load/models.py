@@ -119,11 +119,13 @@ class ClosedModel:
         journey.wait_time = constant_pacing(profile.pacing)
         self._profile, self._environment = profile, environment
         self._runner = environment.runner or environment.create_local_runner()
+        self._shared = profile.workers > 1  # then Locust's master starts this worker's users
         self.visitors: int = len(range(part, profile.users or 0, profile.workers))
 
     def run(self, started: float, stop_asked: Event) -> None:
         """Keep users visiting until the profile is done or a stop is asked for."""
-        self._runner.start(self.visitors, self._profile.spawn_rate / self._profile.workers)
+        if not self._shared:
+            self._runner.start(self.visitors, self._profile.spawn_rate)
         clock: Callable[[], float] = self._runner.user_classes[0].supplies.clock
         stop_asked.wait(max(0.0, started + self._profile.duration - clock()))
 

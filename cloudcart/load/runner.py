@@ -1,4 +1,4 @@
-"""Load as its parent sees it: started, its rows read while they come, stopped, its rows kept as Parquet.
+"""Load as its parent sees it: its rows read while they come, its end, its rows kept as Parquet; ``start`` starts it.
 
 Synchronous and light: Locust and gevent are never imported here, because importing them patches the process (a pytest
 process with a server thread then hangs). Called by the experiment, the pytest fixture and the command line.
@@ -6,100 +6,28 @@ process with a server thread then hangs). Called by the experiment, the pytest f
 
 from __future__ import annotations
 
-import importlib.util
 import select
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from cloudcart.exceptions import LoadError, MissingExtraError, UsageError
+from cloudcart.exceptions import LoadError, UsageError
 from cloudcart.load.child import GeneratorProcess
-from cloudcart.load.lookup import find_journey
 from cloudcart.load.profile import LoadProfile
 from cloudcart.load.report import GeneratorReport
 from cloudcart.load.rows import FINAL_FILE, Columns, RowReader, write_parquet
-from cloudcart.load.specification import PreparedUser, check_host, live_file, specification, suffix
+from cloudcart.load.specification import live_file
 from cloudcart.units import parse_duration
 
-LOG_FILE: Final = "generator.log"
-_START_DEADLINE: Final = 60.0
+START_DEADLINE: Final = 60.0
+"""Seconds within which the clock of a load must have started."""
+
 _DRAIN: Final = 5.0  # as in ``generator``, which must not be imported here
 _PATIENCE: Final = 5.0  # beyond the drain, before a generator that should have ended is killed
 _AHEAD: Final = 0.1  # seconds from the order to begin until several workers do
 _LOOK: Final = 0.05  # seconds between two looks at the rows
-
-
-def start_load(
-    profile: LoadProfile,
-    *,
-    host: str,
-    users: Sequence[PreparedUser] = (),
-    folder: Path,
-    admin_token: str = "",
-    seed: int | None = None,
-    progress: Callable[[str], None] = lambda _text: None,
-    allow_remote: bool = False,
-    web: int | None = None,
-) -> LoadRun:
-    """Start load in a process of its own; return when its clock has started.
-
-    Args:
-        profile: how much, of what, for how long.
-        host: base URL of the gateway.
-        users: accounts prepared for the load; none: the generator registers a few through the API before it begins.
-        folder: where rows, log and finally ``requests.parquet`` go; made when missing.
-        admin_token: token of an admin, for journeys of an admin.
-        seed: instead of the profile's.
-        progress: told what is going on.
-        allow_remote: give load to a host other than this one. Say so only for a lab that is yours.
-        web: serve Locust's own page on this port of this machine, 0 for a free one; ``LoadRun.web`` is its URL.
-
-    Raises:
-        UsageError: no such journey, or one that cannot be imported; a host that is not this machine.
-        MissingExtraError: Locust or pyarrow is not installed.
-        LoadError: the generator did not start; the message has its last words.
-    """
-    check_host(host, allow_remote=allow_remote)
-    for module in ("locust", "pyarrow"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(module, "load")
-    if web is not None and profile.workers > 1:
-        raise UsageError("Locust's page shows one process; leave out web, or workers")
-    if seed is not None:
-        profile = profile.model_copy(update={"seed": seed})
-    journey = find_journey(profile.journey)
-    progress(f"load: {profile.label}")
-    folder.mkdir(parents=True, exist_ok=True)
-    folder = folder.resolve()
-    with ExitStack() as written:
-        processes = []
-        try:
-            for part in range(profile.workers):
-                live_file(folder, part).unlink(missing_ok=True)
-                what = specification(
-                    profile,
-                    host=host.rstrip("/"),
-                    journey=journey,
-                    folder=folder,
-                    users=users,
-                    admin_token=admin_token,
-                    web=web,
-                    part=part,
-                )
-                log = folder / f"{LOG_FILE.removesuffix('.log')}{suffix(part)}.log"
-                processes.append(GeneratorProcess(written.enter_context(what), log))
-            run = LoadRun(profile, folder, processes)
-            import pyarrow  # noqa: F401  # needed at the end; imported while there is nothing to do but wait
-
-            run.wait_for_start()
-        except BaseException:
-            for process in processes:
-                process.kill()
-            raise
-    return run
 
 
 class LoadRun:
@@ -109,15 +37,24 @@ class LoadRun:
     files, ``report`` is the generator's account of itself once it has ended.
     """
 
-    def __init__(self, profile: LoadProfile, folder: Path, processes: Sequence[GeneratorProcess]) -> None:
+    def __init__(
+        self,
+        profile: LoadProfile,
+        folder: Path,
+        generators: Sequence[GeneratorProcess],
+        *,
+        master: GeneratorProcess | None = None,
+        web: str = "",
+    ) -> None:
         self.profile, self.folder = profile, folder
-        self.pids = tuple(process.pid for process in processes)
+        self.pids = tuple(process.pid for process in generators)
         self.started = 0.0
-        self.web = ""
+        self.web = web
         self.report: GeneratorReport | None = None
         self.requests = folder / FINAL_FILE
-        self._processes = tuple(processes)
-        self._live = [live_file(folder, part) for part in range(len(processes))]
+        self._generators = tuple(generators)
+        self._processes = self._generators if master is None else (*generators, master)
+        self._live = [live_file(folder, part) for part in range(len(generators))]
         self._reader = RowReader(*self._live)
         self._reports: dict[GeneratorProcess, GeneratorReport] = {}
         self._ready: set[GeneratorProcess] = set()
@@ -146,9 +83,9 @@ class LoadRun:
 
     def wait_for_start(self) -> None:
         """Return when the clock of the load has started; see :func:`start_load`, which has waited already."""
-        self._listen_until(time.monotonic() + _START_DEADLINE, lambda: bool(self.started))
+        self._listen_until(time.monotonic() + START_DEADLINE, lambda: bool(self.started))
         if not self.started:
-            raise LoadError(self._early_end or f"the load generator did not start within {_START_DEADLINE:g}s")
+            raise LoadError(self._early_end or f"the load generator did not start within {START_DEADLINE:g}s")
 
     def wait_for_traffic(self, deadline: str | float = 15.0) -> None:
         """Return as soon as a request was answered without error.
@@ -274,7 +211,7 @@ class LoadRun:
                 self._begin()
         if "report" in news:
             self._reports[process] = GeneratorReport(**news["report"])
-            if len(self._reports) == len(self._processes):
+            if len(self._reports) == len(self._generators):
                 self.report = GeneratorReport.merged(list(self._reports.values()))
 
     def _begin(self) -> None:

@@ -11,12 +11,15 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from cloudcart.exceptions import UsageError
 from cloudcart.load.profile import LoadProfile
 from cloudcart.load.rows import LIVE_FILE
+
+MASTER: Final = -1
+"""The part of a shared load that gives none: Locust's master."""
 
 
 class PreparedUser(Protocol):
@@ -46,6 +49,7 @@ def specification(
     admin_token: str,
     web: int | None = None,
     part: int = 0,
+    master: int | None = None,
 ) -> Iterator[Path]:
     """Write down what one generator is to do; remove it again on leaving. Tokens are for our own eyes only."""
     accounts, written = folder / f"accounts{suffix(part)}.json", folder / f"generator{suffix(part)}.json"
@@ -53,7 +57,7 @@ def specification(
     with open(accounts, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         json.dump(secrets, file)
     places = {"journey": str(journey), "rows": str(live_file(folder, part)), "accounts": str(accounts)}
-    what = {"profile": profile.model_dump(mode="json"), "host": host, "part": part, "web": web}
+    what = {"profile": profile.model_dump(mode="json"), "host": host, "part": part, "web": web, "master": master}
     written.write_text(json.dumps({**what, **places}))
     try:
         yield written
@@ -63,8 +67,8 @@ def specification(
 
 
 def suffix(part: int) -> str:
-    """Return what the names of a worker's files end in; nothing for the first."""
-    return f"-{part + 1}" if part else ""
+    """Return what the names of a worker's files end in; nothing for the first. Negative: Locust's master."""
+    return f"-{part + 1}" if part > 0 else "-master" if part < 0 else ""
 
 
 def live_file(folder: Path, part: int) -> Path:

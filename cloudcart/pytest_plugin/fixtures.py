@@ -109,6 +109,7 @@ def cloudcart_experiment(
             seed=cloudcart_seed + cloudcart_repetition,
             settings={**cloudcart_settings, **shop_settings(request.config)},
             time_scale=cloudcart_time_scale,
+            of_the_shop="cloudcart_target" not in request.fixturenames,
         )
     return experiment.failing_fast() if flag(request.config, "fail_fast") else experiment
 

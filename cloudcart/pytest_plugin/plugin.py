@@ -14,7 +14,7 @@ import pytest
 from cloudcart.pytest_plugin.cases import CaseNames
 from cloudcart.pytest_plugin.options import add_options, entries, report_dir, setting, whole
 
-pytest_plugins = ("cloudcart.pytest_plugin.fixtures",)
+pytest_plugins = ("cloudcart.pytest_plugin.fixtures", "cloudcart.pytest_plugin.target")
 
 pytest_addoption = add_options
 

@@ -46,6 +46,8 @@ class SessionLab:
 
         if name := setting(self._config, "reuse"):
             return lab.attach(name)
+        if url := setting(self._config, "url"):
+            return lab.start(self._backend, overrides={**settings, "urls.gateway": url})
         return lab.start(self._backend, overrides=settings, detach=flag(self._config, "keep"))
 
     def close(self) -> None:

@@ -318,7 +318,7 @@ class _Question:
 
 def is_error_status(status: str) -> bool:
     """Say whether the label of a status means a failed request."""
-    return (status.isdigit() and int(status) >= 500) or status == "0"
+    return (status.isdigit() and int(status) >= 500) or status in ("0", "5xx")
 
 
 def _beyond(buckets: Buckets, value: float | None) -> str:

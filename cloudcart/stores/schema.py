@@ -1,12 +1,12 @@
-"""Creates what the services keep in PostgreSQL: for each one a role, a schema of the same name, and its tables.
+"""What makes room for a service in PostgreSQL: a role, a schema of the same name, and its tables, as statements.
 
 No service can read another's tables: a role owns its schema and has rights nowhere else. Used by ``stores.migrations``,
-which knows what is missing, and by tests of the stores. Not here: tables that exist and are to change.
+which knows what is missing. Not here: tables that exist and are to change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import psycopg
@@ -16,33 +16,11 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from cloudcart.exceptions import StoreError
-from cloudcart.stores.database import conninfo
-
 # As Alembic would make it: from here on its revisions lead (``stores.migrations``).
 _NOTE_VERSION: Final = """
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY);
 INSERT INTO alembic_version VALUES ({version})
 """
-
-
-def create_schema(admin_url: str, tables: Mapping[str, MetaData], password: str | None = None) -> None:
-    """Create role, schema and tables of each service in ``tables``, as far as they are missing.
-
-    Args:
-        admin_url: SQLAlchemy URL of the database, as a role that may create roles.
-        tables: the tables of each service by the service's name, which names role and schema, too.
-        password: of the roles; none where the server trusts who can reach it.
-
-    Raises:
-        StoreError: PostgreSQL is not there.
-    """
-    try:
-        with psycopg.connect(conninfo(admin_url), autocommit=True) as connection:
-            for service, metadata in tables.items():
-                run_together(connection, (*role_statements(service, password), *table_statements(service, metadata)))
-    except psycopg.OperationalError as error:
-        raise StoreError(f"PostgreSQL is not there: {error}") from error
 
 
 def url_for_role(admin_url: str, role: str, password: str | None = None) -> str:

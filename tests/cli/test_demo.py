@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from cloudcart.cli import demo
+from cloudcart.cli.machine import look_at_extras
 from cloudcart.cli.program import program
 from cloudcart.cli.run_progress import PHASES
 from cloudcart.experiment import find_scenario, load_scenario
@@ -36,3 +37,8 @@ def test_what_to_try_next_can_be_typed(command):
 
 def test_there_is_something_to_try_next():
     assert len(COMMANDS) >= 4
+
+
+def test_it_needs_no_more_extras_than_a_run_does():
+    assert set(demo.NEEDED) < {extra.name for extra in look_at_extras()}
+    assert "analysis" not in demo.NEEDED

@@ -98,7 +98,7 @@ def test_temporary_space(free, state):
 
 
 def test_every_extra_of_the_distribution_is_looked_at():
-    assert {"lab", "load", "report"} <= {finding.name for finding in machine.look_at_extras()}
+    assert {"lab", "load", "report", "analysis"} <= {finding.name for finding in machine.look_at_extras()}
 
 
 def test_an_extra_that_is_not_installed():

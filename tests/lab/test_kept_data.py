@@ -44,6 +44,11 @@ def orders(lab: Lab) -> set[int]:
         return {each["id"] for each in connected.get("/api/orders/my-orders").json()}
 
 
+def verdicts(lab: Lab) -> set[str]:
+    with lab.tap_events(from_beginning=True) as tap:
+        return {result.verdict for result in lab.check_invariants(tap)}
+
+
 def make_older(lab: Lab) -> None:
     """Leave the order service's tables as a version of CloudCart did that knew no revisions."""
     with psycopg.connect(lab.database_url) as connection:
@@ -67,6 +72,9 @@ def test_data_outlive_an_orderly_end_and_a_killed_lab(directory: Path) -> None:
         assert orders(lab) == placed
         with psycopg.connect(lab.database_url) as connection:
             assert connection.execute("SELECT version_num FROM orders.alembic_version").fetchone() == ("0002",)
+        assert verdicts(lab) == {"pass", "inconclusive"}, "the broker does not know what happened before it began"
+        lab.reset()
+        assert verdicts(lab) == {"pass"}
     assert {path.name for path in directory.iterdir()} == {"auth.json", "lock", "postgres"}
 
 

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cloudcart.lab import list_labs, stop
+
 SCENARIO = """
 import pytest
 
@@ -114,6 +116,17 @@ def test_it(cloudcart_experiment, cloudcart_report_dir):
     assert "mine" in cloudcart_report_dir.name
 """
     on_lab(source).assert_outcomes(passed=1)
+
+
+def test_a_lab_that_is_kept_can_be_used_again(run_pytest):
+    source = "def test_it(cloudcart_lab): pass"
+    first = run_pytest(source, "--cloudcart-keep")
+    [name] = [line.split()[2] for line in first.outlines if line.startswith("lab kept: ")]
+    try:
+        run_pytest(source, f"--cloudcart-reuse={name}").assert_outcomes(passed=1)
+        assert name in list_labs()
+    finally:
+        stop(name)
 
 
 def test_a_lab_with_other_settings_is_not_reused(on_lab):

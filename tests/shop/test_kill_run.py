@@ -18,7 +18,7 @@ SEEDS = os.environ.get("CLOUDCART_KILL_SEEDS")
 def test_whatever_is_killed_nothing_is_lost_or_doubled():
     options = ["--seeds", SEEDS] if SEEDS else ["--quick"]
     done = subprocess.run(
-        [sys.executable, SCRIPT, *options, "--json"], capture_output=True, text=True, timeout=3600 if SEEDS else 300
+        [sys.executable, SCRIPT, *options, "--json"], capture_output=True, text=True, timeout=3600 if SEEDS else 600
     )
     assert done.stdout, done.stderr
     results = json.loads(done.stdout)["results"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import secrets
 from collections import Counter
 from collections.abc import Iterable
@@ -22,7 +23,8 @@ from cloudcart.services.http_client import HttpClient, Response
 
 REPEATS = int(os.environ.get("CLOUDCART_REPEATS", "5"))
 BUYERS = 200
-TRIES = 10
+PATIENCE = 120.0  # seconds
+PAUSE = (0.2, 2.0)  # seconds before one asks again, from and to
 TOO_BUSY = (503, 504)
 PIECES = 50
 
@@ -40,11 +42,12 @@ async def post_all(base: str, calls: Iterable[tuple[Any, str, object]]) -> list[
         headers = [(b"authorization", f"Bearer {caller.token}".encode()), (b"content-type", b"application/json")]
         headers.append((b"idempotency-key", secrets.token_hex(8).encode()))
         content = json.dumps(body).encode()
-        for _ in range(TRIES):
-            answer = await client.request("POST", base, f"/api{path}", headers=headers, body=content, timeout=60)
-            if answer.status not in TOO_BUSY:
-                break
-        return answer
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                answer = await client.request("POST", base, f"/api{path}", headers=headers, body=content, timeout=60)
+                if answer.status not in TOO_BUSY:
+                    return answer
+                await asyncio.sleep(random.uniform(*PAUSE))
 
     try:
         return await asyncio.gather(*(post(*call) for call in calls))

@@ -16,7 +16,7 @@ from cloudcart.lab.postgres import Postgres
 from cloudcart.stores.database import conninfo
 from cloudcart.stores.inbox import inbox_tables
 from cloudcart.stores.outbox import outbox_table
-from cloudcart.stores.schema import create_schema, url_for_role
+from cloudcart.stores.schema import role_statements, run_together, table_statements, url_for_role
 
 SCHEMA = "drawer"
 
@@ -33,14 +33,24 @@ def admin_sql(admin_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
-def database_url(admin_url: str, admin_sql: psycopg.Connection[Any]) -> str:
+def create_schema(admin_sql: psycopg.Connection[Any]) -> Callable[..., None]:
+    """Return a function that gives a role a schema with tables, as far as they are missing."""
+
+    def create(name: str, metadata: MetaData, password: str | None = None) -> None:
+        run_together(admin_sql, (*role_statements(name, password), *table_statements(name, metadata)))
+
+    return create
+
+
+@pytest.fixture
+def database_url(admin_url: str, admin_sql: psycopg.Connection[Any], create_schema: Callable[..., None]) -> str:
     """The database as a role with a schema that has a table, an outbox and an inbox, all empty."""
     metadata = MetaData()
     Table("things", metadata, Column("id", Integer, primary_key=True), Column("name", Text, unique=True))
     outbox_table(metadata)
     inbox_tables(metadata)
     admin_sql.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-    create_schema(admin_url, {SCHEMA: metadata})
+    create_schema(SCHEMA, metadata)
     return url_for_role(admin_url, SCHEMA)
 
 

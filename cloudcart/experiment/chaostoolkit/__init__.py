@@ -28,7 +28,7 @@ from cloudcart.signals import Objective
 
 _WARMUP: Final = 2.0
 _STEADY: Final = 5.0  # seconds before the method, in which the hypothesis is looked at
-_RECOVERY: Final = 8.0  # seconds after it, likewise
+_VISITS: Final = 450.0  # after it, likewise: that many can say of 1 % of errors, or of a p99, whether it holds
 _SHORTEST: Final = 5.0  # seconds that a fault lasts at least: a method may end right after its action
 
 Outcome = Literal["mapped", "not needed", "not mapped"]
@@ -77,7 +77,7 @@ def import_chaostoolkit(
     faults, length = course.finished()
     hypothesis = [(probe, *_hypothesis(probe)) for probe in activities(document, "steady-state-hypothesis")]
     objectives = tuple(dict.fromkeys(objective for _, found, _ in hypothesis for objective in found))
-    load = LoadProfile(model="open", journey=journey, rate=rate, duration=length + _RECOVERY, warmup=_WARMUP)
+    load = LoadProfile(model="open", journey=journey, rate=rate, duration=length + _VISITS / rate, warmup=_WARMUP)
     experiment = Experiment(
         name=re.sub(r"\W+", "_", path.stem).strip("_") or "imported",
         claim=_claim(document),

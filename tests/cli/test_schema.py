@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 
 from cloudcart import Run
+from cloudcart.cli.output_schema import PROMISED, output_schema
+from cloudcart.cli.program import program
 from cloudcart.cli.run_result import result_document
-from cloudcart.cli.schemas import output_schema
 
 RUNS = Path(__file__).parents[2] / "notebooks" / "runs"
 
@@ -40,3 +43,9 @@ def test_what_is_wrong_is_seen():
 
 def test_the_kinds_of_fault_are_as_promised(cloudcart):
     assert len(cloudcart.json("faults")) > 30
+
+
+@pytest.mark.parametrize("what", ["experiment", "fault", "run", *PROMISED])
+def test_every_schema_can_be_printed(what):
+    done = CliRunner().invoke(program, ["schema", what], catch_exceptions=False)
+    jsonschema.Draft202012Validator.check_schema(json.loads(done.stdout))

@@ -1,15 +1,18 @@
 """JSON Schemas of what commands print with ``--json``, for whoever reads it with other tools.
 
-Tests hold them against what is printed; the documentation shows them. The files ship with the package.
+Tests hold them against what is printed; ``cloudcart schema`` and the documentation show them.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cloudcart.cli.run_result import PRINTED
+
+PROMISED: Final = ("up", "status", "faults", "check-invariants")
+"""Commands whose shape has a schema of its own; that of ``run`` is a part of ``run.json``'s."""
 
 
 def output_schema(command: str) -> dict[str, Any]:
