@@ -157,6 +157,8 @@ def _starts(name: str, store: Callable[[Path], AbstractContextManager[object]]) 
 
 _EXTRA_USE: Final = {
     "lab": "the shop",
+    "shop": "the shop",
+    "containers": "the shop in containers",
     "load": "load and experiments",
     "report": "reports",
     "analysis": "data frames and plots",
@@ -169,7 +171,7 @@ def look_at_extras(packages_by_extra: Mapping[str, Sequence[str]] | None = None)
         found = {package: _version(package) for package in packages}
         lacking = [package for package, version in found.items() if not version]
         if lacking:
-            state: State = "missing" if extra == "lab" else "absent"
+            state: State = "missing" if extra in ("lab", "shop") else "absent"
             use = _EXTRA_USE.get(extra, extra)
             fix = f"pip install 'cloudcart[{extra}]'"
             yield Finding("extras", extra, state, f"not installed, for {use}: {', '.join(lacking)}", fix)
@@ -201,6 +203,21 @@ class _Program(NamedTuple):
     use: str
     debian: str
     homebrew: str
+
+
+def look_at_kafka(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+    """Look for Apache Kafka's jars, which the embedded backend can run in place of the mock broker."""
+    from cloudcart.lab.kafka import KAFKA_HOME, kafka_home
+
+    if not environment.get(KAFKA_HOME):
+        use = "optional, for a broker that keeps its messages when it is killed (broker_kill)"
+        fix = f"infra/kafka/fetch.sh FOLDER; export {KAFKA_HOME}=FOLDER   (from the sources; needs Maven and Java 17)"
+        yield Finding("programs", "Apache Kafka", "absent", use, fix)
+        return
+    try:
+        yield Finding("programs", "Apache Kafka", "ok", str(kafka_home()))
+    except CloudCartError as error:
+        yield Finding("programs", "Apache Kafka", "warning", str(error))
 
 
 _PROGRAMS: Final = (
@@ -256,5 +273,6 @@ _CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     look_at_broker,
     look_at_extras,
     look_at_programs,
+    look_at_kafka,
     look_at_ports,
 )

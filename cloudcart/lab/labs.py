@@ -56,7 +56,7 @@ def start(
     """
     kind = _BACKENDS.get(backend)
     if kind is None:
-        raise UsageError(f"there is no backend {backend!r} ; choose one of {', '.join(_BACKENDS)}")
+        raise UsageError(f"there is no backend {backend!r}; choose one of {', '.join(_BACKENDS)}")
     if ports not in ("free", "default"):
         raise UsageError(f"ports are 'free' or 'default', not {ports!r}")
     request = StartRequest(

@@ -112,7 +112,7 @@ def test_a_missing_package_names_the_command_that_adds_it(cloudcart, environment
         (["--set", "gateway.retries=perhaps"], "setting 'gateway.retries'"),
         (["--set", "gateway.retries"], "'gateway.retries' is not of the form SECTION.FIELD=VALUE"),
         (["--name", "a/b"], "'a/b' cannot name a lab"),
-        (["--backend", "cloud"], "'cloud' is not 'embedded'"),
+        (["--backend", "cloud"], "'cloud' is not one of 'embedded', 'containers'"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(cloudcart, arguments, sentence):

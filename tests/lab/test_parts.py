@@ -68,7 +68,7 @@ def test_settings_come_back_from_the_labs_file():
 
 
 def test_other_backends_are_refused_with_a_sentence():
-    with pytest.raises(UsageError, match="no backend 'kubernetes'; choose one of embedded, containers"):
+    with pytest.raises(UsageError, match="no backend 'kubernetes'; choose one of embedded, containers, external"):
         start("kubernetes")
 
 
@@ -81,5 +81,5 @@ def test_prometheus_accepts_its_configuration(tmp_path):
 
 def test_services_that_refuse_or_stay_silent_are_not_ready():
     with hold() as dead, hold() as silent, listen(silent.getsockname()[1]):
-        ports = {"dead": dead.getsockname()[1], "silent": silent.getsockname()[1]}
-        assert ready_services(ports, 0.1) == set()
+        addresses = {"dead": dead.getsockname(), "silent": silent.getsockname()}
+        assert ready_services(addresses, 0.1) == set()
