@@ -29,7 +29,7 @@ def test_it_says_where_everything_is(lab, alive):
 def test_it_says_where_the_time_went(lab):
     names = [phase.name for phase in lab.phases]
     assert names[0] == "supervisor process"
-    assert {"imports", "postgres", "schema", "fork"} < set(names)
+    assert {"imports", "postgres", "schema", "services started"} < set(names)
     assert names[-1] == "services ready"
     assert lab.seconds == pytest.approx(lab.phases[-1].end, abs=0.001)
     assert all(0 <= phase.start <= phase.end <= lab.seconds + 0.001 for phase in lab.phases)
