@@ -36,6 +36,7 @@ stop_engine() {
   left=$(docker ps --all --quiet)
   [ -z "$left" ] || docker rm --force --volumes $left >/dev/null
   kill "$engine" && wait "$engine" || true
+  umount "$folder"/exec/netns/* 2>/dev/null || true
   rm -rf "$folder"
   echo "engine stopped, $(wc -w <<<"$left") containers were left"
 }
