@@ -101,7 +101,9 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Every benchmark, in its quick form unless asked otherwise (``nox -s bench -- --json``)."""
+    """Every benchmark in its quick form, or those that are named (``nox -s bench -- gateway start --json``)."""
     install(session, "test")
-    for benchmark in BENCHMARKS:
-        session.run("python", benchmark, *(session.posargs or ["--quick"]), env={**os.environ})
+    options = [argument for argument in session.posargs if argument.startswith("-")]
+    named = [f"benchmarks/{argument}.py" for argument in session.posargs if not argument.startswith("-")]
+    for benchmark in named or BENCHMARKS:
+        session.run("python", benchmark, *(options or ["--quick"]), env={**os.environ})

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
 import shutil
 import signal
 import socket
@@ -153,13 +152,13 @@ def ask(port: int, token: str, seconds: int) -> Load:
 @contextmanager
 def service(spec: ServiceProcess) -> Iterator[None]:
     """Run a service of the shop in a process of its own."""
-    pid = fork(spec)
+    process = fork(spec)
     try:
         wait_for(spec.port)
         yield
     finally:
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
+        process.signal(signal.SIGTERM)
+        process.wait()
 
 
 @contextmanager

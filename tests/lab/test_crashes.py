@@ -97,7 +97,8 @@ def still_broken(lab: Lab) -> list[str]:
     if stopped:
         return [f"{name} is stopped" for name in stopped]
     ports = {name: int(url.rpartition(":")[2]) for name, url in lab.service_urls.items() if name != "chaos"}
-    if missing := ports.keys() - ready_services(ports, 1.0):
+    addresses = {name: ("127.0.0.1", port) for name, port in ports.items()}
+    if missing := ports.keys() - ready_services(addresses, 1.0):
         return [f"{name} is not ready" for name in missing]
     try:
         return what_acts(lab, ports)
