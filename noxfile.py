@@ -65,7 +65,7 @@ def containers(session: nox.Session) -> None:
     )
     kafka = str(session.cache_dir / "kafka")
     session.run("infra/kafka/fetch.sh", kafka, external=True)
-    session.run("pytest", "tests/lab/test_kafka.py", env={"CLOUDCART_KAFKA_HOME": kafka})
+    session.run("pytest", "tests/kafka.py", env={"CLOUDCART_KAFKA_HOME": kafka})
     if not any(Path(runs).glob("*/run.json")):
         session.run("pytest", "scenarios", "--cloudcart-report-dir", runs)
     session.run(docker, "bash", "-c", f"{steps}; exit ${{failed:-0}}", external=True)

@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+from _served import served
 
 from cloudcart.load import LoadProfile, LoadRun, start_load
 from cloudcart.signals import RowsSource, Window
@@ -31,23 +28,9 @@ STALL = 2.0
 USERS = 5
 
 
-@contextmanager
-def service() -> Iterator[httpx.Client]:
-    """Run the service in a process of its own; yield a client of it."""
-    command = [sys.executable, str(HERE / "_stalling_service.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            with httpx.Client(base_url=process.stdout.readline().strip(), timeout=STALL + 10) as client:
-                yield client
-        finally:
-            process.stdin.close()
-
-
 def measure(profile: LoadProfile, folder: Path) -> dict[str, Any]:
     """Give load with one stall in the middle; return p50, p99 and maximum in milliseconds, by client and by service."""
-    with service() as client:
+    with served("_stalling_service.py") as url, httpx.Client(base_url=url, timeout=STALL + 10) as client:
         with start_load(profile, host=str(client.base_url), folder=folder) as load:
             load.wait(profile.duration / 2)
             client.post("/stall", content=str(STALL))

@@ -10,31 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from _served import served
 
 from cloudcart.load import LoadProfile, LoadRun, start_load
 
 HERE = Path(__file__).parent
 USERS = 32
-
-
-@contextmanager
-def fast_server() -> Iterator[str]:
-    """Run the server in a process of its own; yield its URL."""
-    command = [sys.executable, str(HERE / "_fast_server.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
 
 
 def run(host: str, folder: Path, **profile: object) -> tuple[LoadRun, float]:
@@ -52,7 +37,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
     options = parser.parse_args()
     seconds = 3 if options.quick else 10
-    with fast_server() as host, tempfile.TemporaryDirectory() as folder:
+    with served("_fast_server.py") as host, tempfile.TemporaryDirectory() as folder:
         closed, beyond = run(host, Path(folder) / "closed", users=USERS, pacing=0, duration=seconds, warmup=1)
         highest = len(closed.rows()["due"]) / seconds
         opened, beyond_open = run(host, Path(folder) / "open", rate=round(0.6 * highest), duration=seconds, warmup=1)

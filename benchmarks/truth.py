@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from _known_service import MEDIAN, P99, truth
+from _served import served
 
 from cloudcart.lab.ports import hold
 from cloudcart.lab.prometheus import SCRAPE_INTERVAL, Prometheus, is_installed
@@ -31,19 +30,6 @@ from cloudcart.signals import PrometheusSource, RowsSource, Scraper, ScrapeSourc
 HERE = Path(__file__).parent
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 RATE = 100.0
-
-
-@contextmanager
-def service() -> Iterator[str]:
-    """Run the service in a process of its own; yield its URL."""
-    command = [sys.executable, str(HERE / "_known_service.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
 
 
 @contextmanager
@@ -84,7 +70,7 @@ def measure(seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
     profile = LoadProfile(journey=str(HERE / "_one_request.py"), rate=RATE, duration=seconds)
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        url = opened.enter_context(service())
+        url = opened.enter_context(served("_known_service.py"))
         server = opened.enter_context(prometheus(url, folder))
         scraper = opened.enter_context(Scraper({"gateway": url}))
         start, before = time.time(), scraper.take()

@@ -23,18 +23,24 @@ def post(url: str, path: str, body: Mapping[str, object], headers: Mapping[str, 
     Raises:
         LabError: it does not answer, or with an error.
     """
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT)
     try:
-        connection.request("POST", path, json.dumps(body), {"content-type": "application/json", **headers})
-        answer = connection.getresponse()
-        content = answer.read()
+        status, content = call("POST", url, path, json.dumps(body), {"content-type": "application/json", **headers})
     except (OSError, http.client.HTTPException) as error:
         raise LabError(f"{url}{path} does not answer ({error}); 'cloudcart status' shows the lab") from None
+    if status >= 300:
+        raise LabError(f"{url}{path} answered {status}: {content[:300].decode(errors='replace')}")
+    return json.loads(content) if content else None
+
+
+def call(method: str, url: str, path: str, body: str | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    """Return status and body of an answer, whatever they are; raises OSError or HTTPException where there is none."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT)
+    try:
+        connection.request(method, path, body, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.read()
     finally:
         connection.close()
-    if answer.status >= 300:
-        raise LabError(f"{url}{path} answered {answer.status}: {content[:300].decode(errors='replace')}")
-    return json.loads(content) if content else None
 
 
 def post_to_all(urls: Mapping[str, str], path: str, headers: Mapping[str, str]) -> None:

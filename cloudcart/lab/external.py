@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from cloudcart.exceptions import LabError, UnsupportedError, UsageError
 from cloudcart.lab.backend import Progress, StartRequest
+from cloudcart.lab.calls import call
 from cloudcart.lab.tokens import service_token
 
 _FACTS: Final = "/internal/lab"
-_PATIENCE: Final = 10.0  # seconds
 _ADDRESSES: Final = ("urls.", "stores.")
 _NEEDED: Final = (
     "urls.gateway",
@@ -127,18 +127,13 @@ def _ask(chaos: str, secret: str) -> dict[str, object]:
         UsageError: it does not say that it is a lab.
         LabError: it does not answer.
     """
-    connection = http.client.HTTPConnection(urlsplit(chaos).netloc, timeout=_PATIENCE)
     try:
-        connection.request("GET", _FACTS, headers={"x-service-token": service_token(secret)})
-        answer = connection.getresponse()
-        content = answer.read()
+        status, content = call("GET", chaos, _FACTS, None, {"x-service-token": service_token(secret)})
     except (OSError, http.client.HTTPException) as error:
         raise LabError(f"no chaos service answers at {chaos} ({error}); set CLOUDCART_URLS__CHAOS") from None
-    finally:
-        connection.close()
-    if answer.status == 401:
+    if status == 401:
         raise UsageError(f"{chaos} refuses CLOUDCART_AUTH__SERVICE_SECRET; take it from whoever started the lab")
-    if answer.status != 200:
+    if status != 200:
         _refuse(chaos)
     facts: dict[str, object] = json.loads(content)
     if facts.get("lab") is not True:

@@ -311,7 +311,7 @@ class Lab:
         from cloudcart.signals import ScrapeSource, Signals
 
         self.mark()
-        return Signals(ScrapeSource(list(self._scrapes)), window)
+        return Signals(ScrapeSource(list(self._scrapes), self.metric_names), window)
 
     def close(self) -> None:
         """End the lab, if this process started it and did not detach it; else only let go of it. Idempotent."""

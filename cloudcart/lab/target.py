@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cloudcart.faults import Fault
     from cloudcart.lab.event_tap import EventTap, PublishedEvent
     from cloudcart.lab.invariants import InvariantResult
-    from cloudcart.signals import MetricNames, Signals, Window
+    from cloudcart.signals import MetricNames
 
 _STARTED_WITHIN: Final = 15.0  # seconds for the control plane
 _LOOK: Final = 0.01
@@ -123,13 +123,6 @@ class Target(Lab):
         """Return none: what must be true of its data is for its own tests to say."""
         del tap
         return []
-
-    def signals(self, window: Window) -> Signals:
-        """Return the golden signals over ``window``, from the readings nearest to its edges."""
-        from cloudcart.signals import ScrapeSource, Signals
-
-        self.mark()
-        return Signals(ScrapeSource(list(self._scrapes), self._names), window)
 
     def _fault(self, document: Mapping[str, object]) -> Fault:
         from cloudcart.faults import parse_fault

@@ -1,14 +1,11 @@
-"""Apache Kafka's ports and properties; the broker itself where CLOUDCART_KAFKA_HOME and Java are present."""
+"""Apache Kafka's ports and properties; ``tests/kafka.py`` tests the broker itself."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 import pytest
 
 from cloudcart.exceptions import BackendError
-from cloudcart.lab.kafka import KAFKA_HOME, Kafka, Listeners, answers, kafka_home
+from cloudcart.lab.kafka import KAFKA_HOME, Listeners, kafka_home
 
 
 def test_routed_services_are_told_their_proxys_port():
@@ -41,33 +38,3 @@ def test_without_java_the_sentence_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackendError, match="there is no 'java' on the PATH"):
         kafka_home()
-
-
-@pytest.mark.skipif(
-    KAFKA_HOME not in os.environ, reason=f"{KAFKA_HOME} is not set: 'infra/kafka/fetch.sh FOLDER' gets it"
-)
-def test_messages_survive_a_kill(tmp_path):
-    from confluent_kafka import Consumer, Producer
-
-    home = kafka_home()
-    assert home is not None
-    kafka = Kafka(tmp_path / "broker", Path(home), log=tmp_path / "broker.log")
-    try:
-        kafka.start()
-        kafka.wait_ready(120.0)
-        producer = Producer({"bootstrap.servers": kafka.address})
-        producer.produce("kept", b"still here")
-        assert producer.flush(60) == 0
-        kafka.kill()
-        assert not answers(kafka.listeners.port)
-        kafka.start()
-        kafka.wait_ready(120.0)
-        consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": "test", "auto.offset.reset": "earliest"})
-        consumer.subscribe(["kept"])
-        message = consumer.poll(60)
-        consumer.close()
-        assert message is not None
-        assert message.value() == b"still here"
-    finally:
-        kafka.stop()
-        kafka.listeners.close()
