@@ -14,8 +14,6 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from cloudcart.exceptions import BackendError, LabError
 from cloudcart.lab.process import StoreProcess, end, log_tail, spawn
@@ -77,20 +75,6 @@ class Broker(StoreProcess):
             end(self.process, signal.SIGKILL)
             if self.process.stdout is not None:
                 self.process.stdout.close()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-            self.wait_ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def main() -> None:

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cloudcart.exceptions import UsageError
-from cloudcart.lab import embedded, external
+from cloudcart.lab import external, local
 from cloudcart.lab.backend import Backend, Progress, StartRequest
 from cloudcart.lab.directory import find, running
 from cloudcart.lab.lab import Lab
 from cloudcart.lab.progress import Phase
 
-_BACKENDS: Final[Mapping[str, type[Backend]]] = {
-    "embedded": embedded.EmbeddedBackend,
-    "containers": embedded.ContainersBackend,
-    "external": external.ExternalBackend,
+_BACKENDS: Final[Mapping[str, Backend]] = {
+    "embedded": local.LocalBackend("embedded"),
+    "containers": local.LocalBackend("containers"),
+    "external": external.ExternalBackend(),
 }
 
 
@@ -54,8 +54,8 @@ def start(
         UsageError: an unknown backend, setting or name; nothing was started.
         LabError: it could not start; what had started was ended.
     """
-    kind = _BACKENDS.get(backend)
-    if kind is None:
+    found = _BACKENDS.get(backend)
+    if found is None:
         raise UsageError(f"there is no backend {backend!r}; choose one of {', '.join(_BACKENDS)}")
     if ports not in ("free", "default"):
         raise UsageError(f"ports are 'free' or 'default', not {ports!r}")
@@ -69,7 +69,7 @@ def start(
         programs=dict(programs or {}),
         data=data,
     )
-    handle = kind().start(request, progress or _silent)
+    handle = found.start(request, progress or _silent)
     try:
         return Lab(request.name, backend, handle)
     except BaseException:
@@ -83,7 +83,7 @@ def attach(name: str = "default") -> Lab:
     Raises:
         LabError: no lab of this name is running; the message says which are.
     """
-    handle = embedded.attach(find(name))
+    handle = local.attach(find(name))
     return Lab(name, handle.record()["backend"], handle)
 
 
@@ -98,7 +98,7 @@ def stop(name: str = "default") -> None:
     Raises:
         LabError: no lab of this name is running, or it did not end within 5 s.
     """
-    embedded.stop(find(name))
+    local.stop(find(name))
 
 
 def _silent(_phase: Phase) -> None:

@@ -18,8 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from urllib.parse import quote
 
 from cloudcart.exceptions import BackendError
@@ -157,20 +156,6 @@ class Postgres(StoreProcess):
         if self.process is not None:
             self._let_initdb_finish(self.process)
             end(self.process, signal.SIGINT if self._kept else self.death_signal)  # SIGINT: fast shutdown
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-            self.wait_ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _let_initdb_finish(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until initdb, if it runs, has ended: ended by a signal, it would leave shared memory to the system."""

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final
+from types import TracebackType
+from typing import IO, Final, Self
 
 from cloudcart.exceptions import LabError
 
@@ -121,9 +122,31 @@ class StoreProcess:
         self.signal(signal.SIGCONT)  # a paused one could not obey
         self.stop()
 
+    def start(self) -> object:
+        """Start it; :meth:`wait_ready` returns when it can be used."""
+        raise NotImplementedError
+
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """Wait until it can be used; raises LabError when it cannot in time."""
+        raise NotImplementedError
+
     def stop(self) -> None:
         """End it. Idempotent."""
         raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def last_words(self) -> str:
         """Return the end of its log, to be put at the end of an error's message."""

@@ -40,7 +40,7 @@ class Shop(ABC):
 
     Args:
         directory: the lab's.
-        spec: what it is to be, as ``lab.embedded`` wrote it.
+        spec: what it is to be, as ``lab.local`` wrote it.
         report: told about the phases.
     """
 

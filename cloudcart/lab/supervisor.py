@@ -2,7 +2,7 @@
 
 It starts the shop's processes, then watches: services that die are started again, questions on the control socket are
 answered, and all ends when whoever started the lab is gone. A plain loop with one thread, no asyncio, because it forks.
-Started by ``lab.embedded``.
+Started by ``lab.local``.
 """
 
 from __future__ import annotations

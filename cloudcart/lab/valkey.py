@@ -11,8 +11,7 @@ import socket
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from cloudcart.exceptions import BackendError
 from cloudcart.lab.process import StoreProcess, end, spawn, wait_until
@@ -99,20 +98,6 @@ class Valkey(StoreProcess):
         if self.process is not None:
             end(self.process, signal.SIGKILL)
         self.socket.unlink(missing_ok=True)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-            self.wait_ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def _wheel_server() -> Path | None:

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from cloudcart.exceptions import CloudCartError, LabError
 from cloudcart.lab import control
@@ -29,7 +29,7 @@ _END_DEADLINE: Final = {"embedded": 5.0, "containers": 20.0}
 _FEWER_ARENAS: Final = {"MALLOC_ARENA_MAX": "2"}  # threads of a service share memory pools: megabytes saved in each
 
 
-class EmbeddedHandle:
+class LocalHandle:
     """A lab on this machine; by itself it neither ends the lab nor is told how it ended."""
 
     def __init__(self, directory: LabDirectory) -> None:
@@ -52,7 +52,7 @@ class EmbeddedHandle:
         """Let go of it: there is nothing to do."""
 
 
-class OwnHandle(EmbeddedHandle):
+class OwnHandle(LocalHandle):
     """A lab that this process starts, and that ends with it.
 
     Args:
@@ -102,11 +102,11 @@ class OwnHandle(EmbeddedHandle):
         except LabError as error:
             raise self._last_words(error) from None
 
-    def let_go(self) -> EmbeddedHandle:
+    def let_go(self) -> LocalHandle:
         """Return a handle to the lab, which had been asked to detach and is ready: it goes on without this process."""
         self._close_pipes()
         self._supervisor.wait()  # its child is the supervisor; see there
-        return EmbeddedHandle(self._directory)
+        return LocalHandle(self._directory)
 
     def close(self) -> None:
         """End the lab and wait until nothing of it is left; idempotent."""
@@ -141,12 +141,17 @@ class OwnHandle(EmbeddedHandle):
                 pipe.close()
 
 
-class EmbeddedBackend:
-    """Starts labs as processes of this machine."""
+class LocalBackend:
+    """Starts labs on this machine.
 
-    name: ClassVar[str] = "embedded"
+    Args:
+        name: "embedded" for processes, "containers" for containers of its Docker engine.
+    """
 
-    def start(self, request: StartRequest, progress: Progress) -> EmbeddedHandle:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def start(self, request: StartRequest, progress: Progress) -> LocalHandle:
         """Start a lab and return when it is ready; raises as :class:`lab.backend.Backend` says."""
         began = time.monotonic()
         directory, lock = create(request.name)
@@ -169,15 +174,9 @@ class EmbeddedBackend:
         return handle.let_go() if request.detach else handle
 
 
-class ContainersBackend(EmbeddedBackend):
-    """Starts labs in containers of this machine's Docker engine."""
-
-    name = "containers"
-
-
-def attach(directory: LabDirectory) -> EmbeddedHandle:
+def attach(directory: LabDirectory) -> LocalHandle:
     """Return a handle to a running lab."""
-    return EmbeddedHandle(directory)
+    return LocalHandle(directory)
 
 
 def stop(directory: LabDirectory) -> None:
