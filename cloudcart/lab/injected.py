@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from cloudcart.chaos.client import ControlPlane
     from cloudcart.faults import Fault
     from cloudcart.signals import Window
+
+
+_LAST_COUNTS: Final = 8.0  # seconds to wait for the last counts; the control plane itself gives up earlier
 
 
 class InjectedFault:
@@ -75,8 +78,12 @@ class InjectedFault:
         return self._shown["ended_at"] is not None
 
     def _now(self) -> Mapping[str, Any]:
-        if not self._is_over:
+        """Ask how it is; of an ended one, until a busy service has told its last counts, too."""
+        deadline = time.monotonic() + _LAST_COUNTS
+        while not self._shown["settled"]:
             self._shown = self._control_plane.fault(self.id)
+            if not self._is_over or time.monotonic() >= deadline:
+                break
         return self._shown
 
     def __enter__(self) -> Self:

@@ -309,6 +309,29 @@ def test_a_target_that_does_not_answer_holds_nobody_up_for_long() -> None:
     with_plane(test)
 
 
+def test_counts_that_come_after_the_heal_are_waited_for_and_told_as_final() -> None:
+    """A heal returns in time also when a service is busy; what it says is marked until that service has spoken."""
+
+    async def test(http: httpx.AsyncClient) -> None:
+        created = asyncio.create_task(http.post("/chaos/faults", json=LATENCY))
+        fault_id = (await created).json()["id"]
+        first = await poll(http)
+        healing = asyncio.create_task(http.delete(f"/chaos/faults/{fault_id}"))
+        known = {"epoch": first["epoch"], "version": first["version"]}
+        news = await asyncio.wait_for(poll(http, **known, counts={fault_id: [9, 4]}), 5)
+        healed = (await healing).json()
+        assert (healed["state"], healed["injected"], healed["settled"]) == ("healed", 4, False)
+        known = {"epoch": news["epoch"], "version": news["version"]}
+        late = asyncio.create_task(poll(http, **known, counts={fault_id: [10, 5]}))
+        async with asyncio.timeout(5):
+            while not (shown := (await http.get(f"/chaos/faults/{fault_id}")).json())["settled"]:
+                continue
+        assert shown["injected"] == 5
+        late.cancel()
+
+    with_plane(test)
+
+
 def test_counts_of_a_process_that_was_restarted_are_added() -> None:
     async def test(http: httpx.AsyncClient) -> None:
         fault_id = (await http.post("/chaos/faults", json=LATENCY)).json()["id"]

@@ -51,6 +51,11 @@ class Injected:
         """Whether events have said how often it hit."""
         return self.injected == sum(self.told.values())
 
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended and every process that it aimed at has told its last counts."""
+        return self.state in ("healed", "expired") and self.closing_until is None
+
     def aims_at(self, poller: Poller) -> bool:
         """Return whether a process is among the targets."""
         return self.fault.acts_in(poller.service, poller.replica)
@@ -67,6 +72,7 @@ class Injected:
             "created_at": _rfc3339(self.created_at),
             "expires_at": _rfc3339(self.expires_at),
             "ended_at": None if self.ended_at is None else _rfc3339(self.ended_at),
+            "settled": self.settled,
             "reason": self.reason or None,
             "drawn": self.drawn,
             "injected": self.injected,

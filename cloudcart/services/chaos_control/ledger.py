@@ -123,7 +123,7 @@ class Ledger:
         return entry
 
     async def heal(self, fault_id: str, reason: str = "healed") -> Injected:
-        """End a fault and wait up to 1 s for its final counts; an ended fault stays as it is.
+        """End a fault and wait up to 1 s for its final counts (``settled``); an ended fault stays as it is.
 
         Raises:
             RefusedError: 404, never heard of it.
@@ -155,6 +155,8 @@ class Ledger:
             await self._pollers.until(
                 lambda: (p for p in self._pollers.live() if entry.aims_at(p) and p.heard <= asked), _FRESH_COUNTS
             )
+        elif not entry.settled:
+            await self._settle([entry], _FRESH_COUNTS)
         return entry
 
     def all(self) -> list[Injected]:
@@ -252,19 +254,25 @@ class Ledger:
         for entry in entries:
             if entry.state == "active":
                 self._end(entry, "healed", reason)
+        await self._settle(entries, FINAL_COUNTS)
+
+    async def _settle(self, entries: Sequence[Injected], bound: float) -> None:
+        """Wait up to ``bound`` seconds for the last counts of ended faults; who is later still is waited for aside."""
         closing = [entry for entry in entries if entry.closing_until is not None]
-        await self._pollers.until(lambda: (p for entry in closing for p in self._lagging(entry)), FINAL_COUNTS)
+        await self._pollers.until(lambda: (p for entry in closing for p in self._lagging(entry)), bound)
         for entry in closing:
-            self._close(entry)
+            self._close_if_told(entry)
 
     def _end(self, entry: Injected, state: State, reason: str) -> None:
         entry.state, entry.reason, entry.ended_at = state, reason, datetime.now(UTC)
         entry.version = self._bump()
-        entry.closing_until = self._clock() + FINAL_COUNTS
+        entry.closing_until = self._clock() + self._chaos.lease + FINAL_COUNTS  # after the lease nobody can hit any more
         self._news.send()
 
-    def _close(self, entry: Injected) -> None:
-        if entry.closing_until is not None:
+    def _close_if_told(self, entry: Injected) -> None:
+        """Close an ended fault once every process that it aimed at has told its last counts, or is too late for it."""
+        until = entry.closing_until
+        if until is not None and (self._clock() >= until or not list(self._lagging(entry))):
             entry.closing_until = None
             self._tell_hits(entry)
             cleared = ChaosCleared(
@@ -275,10 +283,7 @@ class Ledger:
     def _report(self) -> None:
         for entry in list(self._all.values()):
             self._tell_hits(entry)
-            if entry.closing_until is not None and (
-                self._clock() >= entry.closing_until or not list(self._lagging(entry))
-            ):
-                self._close(entry)
+            self._close_if_told(entry)
 
     def _tell_hits(self, entry: Injected) -> None:
         hits: dict[str, int] = defaultdict(int)
