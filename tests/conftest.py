@@ -54,6 +54,20 @@ def broker(short_directory: Path) -> Iterator[Broker]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[..., float]:
+    """Waits until a condition holds, and returns how long that took."""
+
+    def wait(condition: Callable[[], object], timeout: float = 15.0) -> float:
+        began = time.monotonic()
+        while not condition():
+            assert time.monotonic() - began < timeout, f"not so within {timeout:g} s"
+            time.sleep(0.01)
+        return time.monotonic() - began
+
+    return wait
+
+
 @contextmanager
 def _serving(app: Any) -> Iterator[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
