@@ -197,7 +197,7 @@ def paired(ours: list[float], theirs: list[float]) -> float:
 
 
 def main() -> int:
-    """Run the benchmark; exit code 1 if an aim is missed."""
+    """Run the benchmark. Its figures are for people to judge, on a machine they know."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: under a minute")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object, last")
@@ -213,7 +213,7 @@ def main() -> int:
     print(f"a delay of 100 ms is late by {late['p50_ms']} ms, {late['max_ms']} ms at most")
     if options.json:
         print(json.dumps(result))
-    return 0  # a figure is for people to judge, on a machine they know
+    return 0
 
 
 if __name__ == "__main__":
