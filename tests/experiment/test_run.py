@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,7 +18,6 @@ from cloudcart.exceptions import LoadError, UsageError
 from cloudcart.experiment import Experiment, Run, ScheduledFault, run
 from cloudcart.faults import parse_fault
 from cloudcart.lab import Lab
-from cloudcart.lab.prometheus import is_installed
 from cloudcart.load import LoadProfile, start_load
 from cloudcart.report import run_schema
 from cloudcart.signals import Objective, PrometheusSource, RowsSource, ScrapeLog, Scraper, ScrapeSource, Verdict, Window
@@ -110,16 +108,13 @@ def scraped_since(prometheus: str, moment: float) -> bool:
     return any(float(series["value"][1]) >= moment for series in found)
 
 
-def test_client_scrapes_and_prometheus_agree_on_one_experiment(lab, tmp_path, wait_for):
+def test_client_scrapes_and_prometheus_agree_on_one_experiment(lab, tmp_path, wait_for, prometheus_program):
     """Within 5 %, over a window in the middle of steady load; the client's figures are the truth.
 
     Every third request fails, not a third of them by chance: Prometheus reads at its own moments, and in a window of a
     few seconds the share of a random fault would differ by more than that.
     """
-    if not is_installed() and not os.environ.get("CLOUDCART_REQUIRE_PROMETHEUS"):
-        pytest.skip(
-            "no prometheus binary on PATH; install prometheus, or set CLOUDCART_REQUIRE_PROMETHEUS to fail here"
-        )
+    prometheus_program("prometheus")
     lab.reset()
     users = lab.prepare_users(10)
     profile = LoadProfile(journey="browse", rate=40, duration=60)

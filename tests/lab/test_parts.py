@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -72,11 +71,10 @@ def test_other_backends_are_refused_with_a_sentence():
         start("kubernetes")
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Prometheus")
-def test_prometheus_accepts_its_configuration(tmp_path):
+def test_prometheus_accepts_its_configuration(tmp_path, prometheus_program):
     configuration = tmp_path / "prometheus.yml"
     configuration.write_text(scrape_configuration({"gateway": 3000, "users": 8001}))
-    subprocess.run(["promtool", "check", "config", configuration], check=True, capture_output=True)
+    subprocess.run([prometheus_program("promtool"), "check", "config", configuration], check=True, capture_output=True)
 
 
 def test_services_that_refuse_or_stay_silent_are_not_ready():
