@@ -232,6 +232,15 @@ class Fault(BaseModel):
         return hashlib.blake2b(repr((self.kind, sorted(parts.items()))).encode(), digest_size=8).digest()
 
 
+def first_mistake(error: ValidationError, model: type[Fault]) -> str:
+    """Return the sentence that names the first field of a fault that makes no sense, and why."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "fault"
+    if first["type"] == "extra_forbidden":
+        return f"{field}: the fault {model.kind} has no such field; it has {', '.join(model.model_fields)}"
+    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+
+
 def parse_fault(
     document: Mapping[str, object], kinds: Mapping[str, type[Fault]], services: Collection[str] | None
 ) -> Fault:
@@ -253,12 +262,7 @@ def parse_fault(
     try:
         fault = model.model_validate({name: value for name, value in document.items() if name != "kind"})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "fault"
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(model.model_fields)
-            raise FaultError(f"{field}: the fault {kind} has no such field; it has {known}") from None
-        raise FaultError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise FaultError(first_mistake(error, model)) from None
     if services is not None:
         try:
             fault.target.require_known((*services, fault.store) if fault.on_whole_store else services)

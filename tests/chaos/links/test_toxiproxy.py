@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -13,8 +14,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudcart.chaos.links.toxiproxy import ToxiproxyApi
+from cloudcart.exceptions import RefusedError
 
 
 class Api:
@@ -162,6 +169,7 @@ def test_toxicity_is_drawn_for_each_connection_and_seeded(api, proxy):
 
     first = hits()
     assert 0 < sum(first) < 12
+    assert hits() == first, "the same seed hits the same connections after the toxic was made anew"
 
 
 def cut(address: str) -> bool:
@@ -208,6 +216,14 @@ def test_populate(api):
     ("method", "path", "document", "status"),
     [
         ("GET", "/proxies/none", None, 404),
+        ("POST", "/proxies/one", {"upstream": 5}, 400),
+        ("POST", "/proxies/one", {"listen": ["127.0.0.1:0"]}, 400),
+        ("POST", "/proxies/one", {"listen": "nowhere"}, 400),
+        ("POST", "/proxies/one", {"enabled": "no"}, 400),
+        ("POST", "/proxies/one/toxics", {"name": ["x"], "type": "latency"}, 400),
+        ("POST", "/proxies/one/toxics", {"name": 5, "type": "latency"}, 400),
+        ("POST", "/proxies/one/toxics", {"type": "latency", "attributes": {"latency": 10**400}}, 400),
+        ("POST", "/proxies/one/toxics", {"type": "latency", "ttl": "99h"}, 400),
         ("POST", "/proxies", {"name": "one", "upstream": "127.0.0.1:1"}, 409),
         ("POST", "/proxies", {"upstream": "127.0.0.1:1"}, 400),
         ("POST", "/proxies", {"name": "x", "upstream": "nonsense"}, 400),
@@ -226,7 +242,42 @@ def test_refusals(api, proxy, method, path, document, status):
     got, said = api.call(method, path, document)
     assert got == status
     assert said["error"]
+    assert "pydantic" not in said["error"]
     assert said["status"] == status
+    assert ask(proxy) < 5, "the proxy goes on as it was"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+FIELDS = ("name", "type", "stream", "toxicity", "attributes", "ttl", "seed", "per", "listen", "upstream", "enabled")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["POST", "PATCH"]), st.sampled_from(["", "/one", "/one/toxics",
+       "/one/toxics/latency_downstream"]), st.dictionaries(st.sampled_from(FIELDS), JSON | st.just("latency")) | JSON),
+       max_size=5))  # fmt: skip
+def test_any_document_is_taken_or_refused(requests):
+    """Whatever is asked, the answer is a document or a refusal, and what was made can be shown and ended."""
+
+    async def ask_all() -> None:
+        api = ToxiproxyApi()
+        try:
+            await api.create({"name": "one", "upstream": "127.0.0.1:1", "enabled": False})
+            await api.answer("POST", "/proxies/one/toxics", {"type": "latency"})
+            for method, path, document in requests:
+                with suppress(RefusedError):
+                    await api.answer(method, f"/proxies{path}", document)
+            status, shown = await api.answer("GET", "/proxies", {})
+            assert status == 200
+            assert json.dumps(shown)
+            for name in shown:
+                assert await api.answer("DELETE", f"/proxies/{name}", {}) == (204, None)
+        finally:
+            api.close()
+
+    asyncio.run(ask_all())
 
 
 def test_the_client_of_toxiproxy_unchanged(api):
