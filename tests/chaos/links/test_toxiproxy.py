@@ -112,18 +112,18 @@ def toxic(api: Api, kind: str, stream: str = "downstream", **attributes: float) 
 
 
 def test_latency_and_its_change_and_its_end(api, proxy):
-    toxic(api, "latency", latency=80, jitter=0)
-    assert 0.078 < ask(proxy) < 0.3
-    assert api.call("PATCH", "/proxies/one/toxics/latency_downstream", {"attributes": {"latency": 30}})[0] == 200
-    assert 0.028 < ask(proxy) < 0.078
+    toxic(api, "latency", latency=600, jitter=0)
+    assert ask(proxy) > 0.598
+    assert api.call("PATCH", "/proxies/one/toxics/latency_downstream", {"attributes": {"latency": 100}})[0] == 200
+    assert 0.098 < min(ask(proxy) for _ in range(3)) < 0.598
     assert api.call("DELETE", "/proxies/one/toxics/latency_downstream") == (204, None)
-    assert ask(proxy) < 0.05
+    assert min(ask(proxy) for _ in range(3)) < 0.098
     assert api.call("GET", "/proxies/one/toxics") == (200, [])
 
 
 def test_bandwidth(api, proxy):
     toxic(api, "bandwidth", rate=1000)
-    assert 0.18 < ask(proxy, bytes(200_000)) < 0.5
+    assert 0.18 < min(ask(proxy, bytes(200_000)) for _ in range(3)) < 2
 
 
 def test_slicer(api, proxy):
@@ -142,7 +142,7 @@ def test_timeout_closes(api, proxy):
     begun = time.monotonic()
     with pytest.raises(ConnectionError, match="after 0 bytes"):
         ask(proxy)
-    assert 0.04 < time.monotonic() - begun < 1
+    assert time.monotonic() - begun > 0.04
 
 
 def test_reset_peer(api, proxy):
@@ -157,7 +157,7 @@ def test_slow_close(api, proxy):
         caller.shutdown(socket.SHUT_WR)
         begun = time.monotonic()
         assert caller.recv(1) == b""
-        assert 0.07 < time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun > 0.07
 
 
 def test_toxicity_is_drawn_for_each_connection_and_seeded(api, proxy):
@@ -181,9 +181,9 @@ def cut(address: str) -> bool:
 
 
 def test_a_toxic_with_a_time_to_live_goes_by_itself(api, proxy):
-    document = {"type": "latency", "attributes": {"latency": 1000}, "ttl": "100ms"}
+    document = {"type": "latency", "attributes": {"latency": 4000}, "ttl": "100ms"}
     assert api.call("POST", "/proxies/one/toxics", document)[0] == 200
-    assert ask(proxy) < 0.5
+    assert ask(proxy) < 3.9
     assert api.call("GET", "/proxies/one/toxics") == (200, [])
 
 
