@@ -87,6 +87,7 @@ async def cost(rounds: int, count: int) -> dict[str, float]:
         "100 active, each wants a header": wrapped(*[{**headers, "header": f"x-absent-{n}=1"} for n in range(100)]),
         "1 matching, never hits": wrapped({"kind": "latency", "fixed": "1s", "probability": 1e-12}),
         "10 matching, never hit": wrapped(*[{"kind": "latency", "fixed": "1s", "probability": 1e-12}] * 10),
+        "100 matching, never hit": wrapped(*[{"kind": "latency", "fixed": "1s", "probability": 1e-12}] * 100),
         "latency of 0s hits": wrapped({"kind": "latency", "fixed": "0s"}),
         "error hits": wrapped({"kind": "error"}),
     }

@@ -23,7 +23,7 @@ class BadDeploy(Fault):
     kind = "bad_deploy"
     place = "process"
     carried_out_by = "chaos"
-    needs = "services that are processes of the lab itself, as on the embedded backend"
+    needs = "services that the lab itself has started, as embedded or in containers"
     contract = Contract(
         "errors",
         "error ratio grows by the share, from the moment at which the deployments of the service grow by one",

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from cloudcart.exceptions import FaultError
 from cloudcart.faults.contract import Contract
 from cloudcart.faults.target import STORES, TargetText
-from cloudcart.units import Duration, Share
+from cloudcart.units import Duration, Share, defaults_as_text
 
 MAX_TTL: Final = 3600.0
 """Seconds; no fault outlives this, whatever was asked for."""
@@ -92,7 +92,9 @@ class Process(Protocol):
 class Fault(BaseModel):
     """A fault as a value: comparable, printable, JSON. The document form is flat and the same everywhere."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, json_schema_extra=defaults_as_text
+    )
 
     kind: ClassVar[str]
     place: ClassVar[Place]

@@ -18,7 +18,7 @@ class Kill(Fault):
     kind = "kill"
     place = "process"
     carried_out_by = "chaos"
-    needs = "services that are processes of the lab itself, as on the embedded backend"
+    needs = "services that the lab itself has started, as embedded or in containers"
     contract = Contract(
         "errors",
         "calls fail until the service has been started again",

@@ -18,7 +18,7 @@ class Pause(Fault):
     kind = "pause"
     place = "process"
     carried_out_by = "chaos"
-    needs = "services that are processes of the lab itself, as on the embedded backend"
+    needs = "services that the lab itself has started, as embedded or in containers"
     contract = Contract(
         "errors",
         "the service answers nobody; its callers time out",
