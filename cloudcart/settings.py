@@ -132,7 +132,8 @@ class Gateway(_Section):
     cache_ttl: Duration = Field(1.0, description="how long a cached product list is fresh")
     outlier_ejection: bool = Field(
         True,
-        description="leave alone for a while a replica that is slower or fails more than its siblings; orders does so, too",
+        description="leave a replica alone for a while that is slower than its siblings, or fails more; "
+        "off: each gets the same share (holds for the order service's calls, too)",
     )
     ejection: Duration = Field(
         5.0, gt=0, description="how long at first; each time in a row it is longer by as much, up to five times"

@@ -38,7 +38,7 @@ class BadDeploy(Fault):
 
     async def act_in(self, process: Process) -> None:
         """Deploy, renew the deployment for as long as the fault may act, and roll back."""
-        service = self.target.service
+        service = self.process
         settings = {"release.failing": self.share, "release.seed": self.seed or 0}
         try:
             await process.deploy(service, settings, release=self._commit, seconds=process.seconds_left())

@@ -180,12 +180,17 @@ class Fault(BaseModel):
             return self
         if self.target.route or self.target.link or self.target.topic:
             raise ValueError(f"{self.kind} acts on a process: its target is a service alone, as {self.target.service}")
-        for name in (*_OF_REQUESTS, *(["replica"] if self.carried_out_by else [])):
+        for name in _OF_REQUESTS:
             shared = Fault.model_fields[name]
             own_meaning = type(self).model_fields[name].annotation != shared.annotation
             if not own_meaning and getattr(self, name) != shared.default:
                 raise ValueError(f"{self.kind} acts on a process, not on requests: leave out {name}")
         return self
+
+    @property
+    def process(self) -> str:
+        """What the supervisor knows the target by: ``products`` for all its replicas, ``products/1`` for one."""
+        return self.target.service if self.replica is None else f"{self.target.service}/{self.replica}"
 
     @property
     def passes(self) -> int:

@@ -1,9 +1,10 @@
 # ruff: noqa: ASYNC109 - the time-out covers connecting, sending and reading, and is measured by the connection
 """The HTTP/1.1 client of services and gateway: asyncio, httptools, kept-alive connections, and nothing beyond.
 
-One :class:`HttpClient` per process. It passes the travelling ids on (``telemetry.context``), notes the marks of faults in
-answers, and spreads requests over the replicas of a service (``balancing`` says to which). Not here: retries, limits and breakers, which are decisions of the caller. The one request that is
-sent twice is an idempotent one on a kept-alive connection that the server had closed meanwhile.
+One :class:`HttpClient` per process. It passes the travelling ids on (``telemetry.context``), notes the marks of faults
+in answers, and spreads requests over the replicas of a service (``balancing`` says to which one). Not here: retries,
+limits and breakers, which are decisions of the caller. The one request that is sent twice is an idempotent one on a
+kept-alive connection that the server had closed meanwhile.
 """
 
 from __future__ import annotations
