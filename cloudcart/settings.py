@@ -270,7 +270,7 @@ class Settings(BaseSettings):
             where = ".".join(part for part in (section, *map(str, first["loc"])) if part)
             raise UsageError(f"setting {where!r}: {first['msg']} (got {first['input']!r})") from None
 
-    def replicas_of(self, service: ServiceName) -> int:
+    def replicas_of(self, service: str) -> int:
         """Return how many processes a service has."""
         return self.products.replicas if service == "products" else 1
 

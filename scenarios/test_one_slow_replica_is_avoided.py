@@ -11,7 +11,7 @@ import pytest
 def test_one_slow_replica_is_avoided(cloudcart_run):
     """Nine in ten products are shown quickly while one of the two processes of the product service takes a second.
 
-    No probe sees that anything is wrong with it. The protection is that the gateway compares the replicas and leaves alone
-    for a while the one that stands out. Without it (``gateway.outlier_ejection=off``) every second product is late.
+    No probe sees that anything is wrong with it. The protection is that the gateway compares the replicas and leaves
+    the one that stands out alone for a while. Without it (``gateway.outlier_ejection=off``) every other answer is late.
     """
     assert cloudcart_run.passed, cloudcart_run.explain()

@@ -57,4 +57,4 @@ class BadDeploy(Fault):
     @property
     def label(self) -> str:
         """As ``bad release of products``."""
-        return f"bad release of {self.target}"
+        return f"bad release of {self.aim}"

@@ -188,6 +188,11 @@ class Fault(BaseModel):
         return self
 
     @property
+    def aim(self) -> str:
+        """What labels call the target: with the replica, if the fault is for one."""
+        return str(self.target) if self.replica is None else f"replica {self.replica} of {self.target}"
+
+    @property
     def process(self) -> str:
         """What the supervisor knows the target by: ``products`` for all its replicas, ``products/1`` for one."""
         return self.target.service if self.replica is None else f"{self.target.service}/{self.replica}"
@@ -205,7 +210,7 @@ class Fault(BaseModel):
     @property
     def label(self) -> str:
         """What a chart writes on the fault's window."""
-        return f"{self.kind} on {self.target}"
+        return f"{self.kind} on {self.aim}"
 
     async def act(self, place: Any, /) -> None:
         """Do what this kind does to its place: an :class:`Exchange`, or one of ``cloudcart.faults.places``."""

@@ -182,8 +182,9 @@ def _bound(siblings: Iterable[Replica]) -> float:
 
 
 def _seen(replica: Replica, bound: float, now: float) -> list[_Answer]:
-    """Return the newest answers of a replica, the requests that it keeps waiting for too long among them."""
-    waiting = [_Answer(now - call.begun, False) for call in replica.under_way if now - call.begun > bound]
+    """Return a replica's newest answers since it was admitted, and the requests that it has kept waiting too long."""
+    calls = (call for call in replica.under_way if call.begun >= replica.since)
+    waiting = [_Answer(now - call.begun, False) for call in calls if now - call.begun > bound]
     return [*replica.recent, *waiting][-_REMEMBERED:]
 
 
