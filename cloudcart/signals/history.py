@@ -99,7 +99,7 @@ class ScrapeHistory:
 
     def services(self, window: Window) -> Collection[str]:  # noqa: ARG002 - scrapes are of one run, so any time will do
         """Return the services that ever answered, and by name each replica beyond the first."""
-        return {*self._pages, *(_service_of(process) for process in self._pages)}
+        return {*self._pages, *(process.partition("/")[0] for process in self._pages)}
 
     def intervals(self) -> Iterable[tuple[str, Page, Page]]:
         """Yield each process with each two pages that follow one another."""
@@ -108,8 +108,8 @@ class ScrapeHistory:
                 yield process, before, after
 
     def _processes(self, service: str | None) -> Iterable[str]:
-        """Return those of a service, which may also be one replica by its name; all if none is given."""
-        return [process for process in self._pages if service in (None, process, _service_of(process))]
+        """Return those of a service, or one replica by its number (``products/0``), or all."""
+        return [process for process in self._pages if service is None or service in _names(process)]
 
     def _between(self, process: str, window: Window) -> list[Page]:
         pages = self._pages.get(process, [])
@@ -138,8 +138,9 @@ def process_of(labels: Labels) -> str:
     return labels[SERVICE] + (f"/{replica}" if replica else "")
 
 
-def _service_of(process: str) -> str:
-    return process.partition("/")[0]
+def _names(process: str) -> tuple[str, str]:
+    service, _, replica = process.partition("/")
+    return service, f"{service}/{replica or 0}"
 
 
 def _whose(process: str) -> dict[str, str]:

@@ -51,7 +51,7 @@ class MetricSource:
 
     ``service`` None is the gateway for what requests tell. For saturation it is the worst of all services;
     consumer lag is added up over a service's topics. Of a service with replicas, counters are added up; for saturation
-    the worst process counts.
+    the worst process counts. ``products/0`` is one replica, by its number.
 
     Args:
         history: where the metrics are.
