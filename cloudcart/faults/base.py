@@ -118,7 +118,7 @@ class Fault(BaseModel):
     method: str | None = Field(None, description="only requests with this HTTP method")
     header: str | None = Field(None, description="only requests with this header, as name or name=value")
     user: int | None = Field(None, description="only requests of the user with this id")
-    replica: int | None = Field(None, ge=0, description="only this replica of the service")
+    replica: int | None = Field(None, ge=0, description="only this replica of the service, from 0")
     direction: Literal["inbound", "outbound"] = Field("inbound", description="requests to the service, or its calls")
 
     @model_validator(mode="before")

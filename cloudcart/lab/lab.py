@@ -257,6 +257,8 @@ class Lab:
     def control(self, command: str, **arguments: object) -> dict[str, Any]:
         """Do something to a process: ``kill``, ``pause``, ``resume`` or ``restart`` with ``service="users"``.
 
+        A service's name means all its replicas, ``products/0`` and ``products/1`` one of them.
+
         Raises:
             UsageError: this lab has no such command or process; nothing happened.
             LabError: the lab is gone.

@@ -1,10 +1,11 @@
 """Which replica of a service gets the next request: in turn, but for those that stand out as slow or failing.
 
-Outlier ejection as Envoy describes it (architecture overview, "Outlier detection"): passive, by comparing replicas with
-each other, at most a share of them, each time for longer. Envoy ejects for errors alone; a gray failure answers well
-and late, so here an answer is also bad when it, or the wait for it so far, is far beyond what the siblings take. The
-way back is Linkerd's (reference, "Circuit breaking"): when the time is up, one request goes there on trial. Linkerd's
-balancer by latency (peak EWMA) would do without ejection, and would hide what the switch is there to show.
+Outlier ejection as Envoy describes it (https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier):
+passive, by comparing replicas with each other, at most a share of them, each time for longer. Envoy ejects for errors
+alone; a gray failure answers well and late, so here an answer is also bad when it, or the wait for it so far, is far
+beyond what the siblings take. The way back is Linkerd's (https://linkerd.io/2/reference/circuit-breaking/): when the
+time is up, one request goes there on trial. Linkerd's balancing by latency (peak EWMA) avoids a slow replica without
+ejecting it, is drawn to one that fails fast, and would hide what the switch is there to show.
 
 Pure bookkeeping on a clock, made by :func:`balancers` and used by ``http_client``, which knows what a failure is. Where
 a service has one process there is no balancer.

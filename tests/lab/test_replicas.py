@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import pytest
 from cloudcart.exceptions import UnsupportedError, UsageError
 from cloudcart.faults import parse_fault
 from cloudcart.lab import Lab, start
-from cloudcart.signals import Window
+from cloudcart.signals import PrometheusSource, Window
 
 BOTH = ("products", "products/1")
 
@@ -23,7 +24,7 @@ def twofold(state: Any) -> Iterator[Lab]:
     overrides = {"products.replicas": 2} | dict.fromkeys(
         ("gateway.cache", "gateway.rate_limit", "gateway.outlier_ejection"), "off"
     )
-    with start(name="twofold", overrides=overrides, prometheus=False) as running:
+    with start(name="twofold", overrides=overrides) as running:
         yield running
 
 
@@ -71,6 +72,25 @@ def test_the_signals_of_the_service_are_those_of_both(twofold: Lab) -> None:
     assert signals.traffic("products").requests == 20
     assert [signals.traffic(f"products/{number}").requests for number in (0, 1)] == [10, 10]
     assert signals.latency("products", route="GET /api/products/{id}").samples == 20
+
+
+def test_prometheus_says_the_same(twofold: Lab, wait_for: Callable[..., float]) -> None:
+    if "prometheus" not in twofold.urls:
+        pytest.skip("there is no prometheus binary on the PATH")
+    with closing(PrometheusSource(twofold.urls["prometheus"])) as source:
+
+        def counted(began: float, service: str) -> int:
+            return source.read("traffic", Window(began, time.time()), service=service).samples
+
+        def is_quiet() -> bool:
+            reading = source.read("traffic", Window(time.time() - 3, time.time()), service="products")
+            return reading.value == 0
+
+        wait_for(is_quiet, 20)
+        began = time.time()
+        visit(twofold, 20)
+        wait_for(lambda: counted(began, "products") == 20, 10)
+        assert [counted(began, f"products/{number}") for number in (0, 1)] == [10, 10]
 
 
 def test_a_fault_slows_the_replica_that_it_names_and_no_other(twofold: Lab) -> None:
