@@ -22,7 +22,6 @@ from cloudcart.chaos.standing import StandingFaults
 from cloudcart.exceptions import CloudCartError, RefusedError, StoreError
 from cloudcart.services.assemble import assemble
 from cloudcart.services.balancing import balancers
-from cloudcart.services.balancing_metrics import Ejections
 from cloudcart.services.http_client import HttpClient
 from cloudcart.services.layers import Check
 from cloudcart.services.openapi import describe
@@ -64,9 +63,8 @@ class Service:
         )
         self.publisher = Publisher(stores.kafka, name, faults=self.faults, telemetry=self.telemetry)
         self.tokens = ServiceTokens(settings.auth, name, self.faults.surroundings.time)
-        replicas = balancers(settings)
-        Ejections(replicas.values(), self.telemetry.registry)
-        self.http = HttpClient(faults=self.faults, peers=settings.urls.peers(), balancers=replicas)
+        self.balancers = balancers(settings)
+        self.http = HttpClient(faults=self.faults, peers=settings.urls.peers(), balancers=self.balancers)
         self._ready = asyncio.Event()
 
     def outbox(self) -> Outbox:

@@ -93,6 +93,21 @@ def test_prometheus_says_the_same(twofold: Lab, wait_for: Callable[..., float]) 
         assert [counted(began, f"products/{number}") for number in (0, 1)] == [10, 10]
 
 
+def test_the_order_service_takes_them_in_turn_too(twofold: Lab) -> None:
+    twofold.mark()
+    began = time.time()
+    headers = {"authorization": f"Bearer {twofold.token('demo')}"}
+    document = {"items": [{"product_id": 1, "quantity": 1}]}
+    with httpx.Client(base_url=twofold.urls["gateway"], headers=headers, trust_env=False, timeout=10) as client:
+        for _ in range(6):
+            client.post("/api/orders", json=document).raise_for_status()
+    signals = twofold.signals(Window(began, time.time()))
+    lookups = [
+        signals.traffic(f"products/{number}", route="POST /internal/products/lookup").requests for number in (0, 1)
+    ]
+    assert lookups == [3, 3]
+
+
 def test_a_fault_slows_the_replica_that_it_names_and_no_other(twofold: Lab) -> None:
     with twofold.inject("latency", target="products", replica=1, fixed="300ms", ttl="20s") as fault:
         taken = visit(twofold, 10)

@@ -34,7 +34,8 @@ OF_SERVICES = {
     """,
     "orders": f"""
         orders_created_total orders_by_status order_transitions_total order_payments_total
-        order_payment_duration_seconds orders_revenue_total expired_rows_deleted_total {DATABASE} {OUTBOX}
+        order_payment_duration_seconds orders_revenue_total expired_rows_deleted_total upstream_ejections_total
+        upstream_replica_ejected {DATABASE} {OUTBOX}
     """,
     "chaos": "",
     "notifications": f"event_end_to_end_seconds {DATABASE} {CONSUMER}",

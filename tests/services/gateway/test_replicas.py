@@ -53,7 +53,7 @@ def test_replicas_take_turns(edge: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(("wrong", "reason"), [(late, "latency"), (failing, "errors"), (cut, "errors")])
 def test_one_that_stands_out_is_left_alone(edge: Callable[..., Any], wrong: Any, reason: str) -> None:
     async def work() -> None:
-        async with edge(OFF, replicas=2) as it:
+        async with edge({**OFF, "gateway.ejection": "60s"}, replicas=2) as it:
             it.services["products/1"].answer = wrong
             await visit(it, 20)
             before = asked(it)
