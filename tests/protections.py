@@ -23,6 +23,7 @@ OFF = {
     "consumer_lag_grows_and_drains": {"orders.notify": "direct"},
     "greedy_client_harms_nobody_else": {"gateway.rate_limit": "off"},
     "killed_order_service_charges_nobody_twice": {"orders.charge_once": "off"},
+    "one_slow_replica_is_avoided": {"gateway.outlier_ejection": "off"},
     "orders_survive_errors_and_latency": {"gateway.retries": "off", "orders.retries": "off"},
     "paused_broker_loses_no_event": {"stores.outbox": "off"},
     "poison_message_does_not_stop_the_others": {"notifications.dead_letters": "off"},

@@ -120,7 +120,7 @@ class Fault(BaseModel):
     method: str | None = Field(None, description="only requests with this HTTP method")
     header: str | None = Field(None, description="only requests with this header, as name or name=value")
     user: int | None = Field(None, description="only requests of the user with this id")
-    replica: int | None = Field(None, ge=0, description="only this replica of the service")
+    replica: int | None = Field(None, ge=0, description="only this replica of the service, from 0")
     direction: Literal["inbound", "outbound"] = Field("inbound", description="requests to the service, or its calls")
 
     @model_validator(mode="before")
@@ -182,12 +182,22 @@ class Fault(BaseModel):
             return self
         if self.target.route or self.target.link or self.target.topic:
             raise ValueError(f"{self.kind} acts on a process: its target is a service alone, as {self.target.service}")
-        for name in (*_OF_REQUESTS, *(["replica"] if self.carried_out_by else [])):
+        for name in _OF_REQUESTS:
             shared = Fault.model_fields[name]
             own_meaning = type(self).model_fields[name].annotation != shared.annotation
             if not own_meaning and getattr(self, name) != shared.default:
                 raise ValueError(f"{self.kind} acts on a process, not on requests: leave out {name}")
         return self
+
+    @property
+    def aim(self) -> str:
+        """What labels call the target: with the replica, if the fault is for one."""
+        return str(self.target) if self.replica is None else f"replica {self.replica} of {self.target}"
+
+    @property
+    def process(self) -> str:
+        """What the supervisor knows the target by: ``products`` for all its replicas, ``products/1`` for one."""
+        return self.target.service if self.replica is None else f"{self.target.service}/{self.replica}"
 
     @property
     def passes(self) -> int:
@@ -202,7 +212,7 @@ class Fault(BaseModel):
     @property
     def label(self) -> str:
         """What a chart writes on the fault's window."""
-        return f"{self.kind} on {self.target}"
+        return f"{self.kind} on {self.aim}"
 
     async def act(self, place: Any, /) -> None:
         """Do what this kind does to its place: an :class:`Exchange`, or one of ``cloudcart.faults.places``."""

@@ -31,7 +31,7 @@ class Pause(Fault):
 
     async def act_in(self, process: Process) -> None:
         """Hold the process again and again, each time for no longer than time to live and lease allow."""
-        service = self.target.service
+        service = self.process
         try:
             await process.hold(service, pause=True, seconds=process.seconds_left())
             process.hit()
