@@ -23,17 +23,15 @@ environment() {
 exists() { docker image inspect "$1" >/dev/null 2>&1; }
 
 timed() { # NAME COMMAND...: run, and say how long it took; say what it printed only if it failed
-  local name=$1 began=$SECONDS log
+  local name=$1 began=$SECONDS log=$scratch/$1.log
   shift
-  log=$(mktemp)
-  if "$@" >"$log" 2>&1; then
+  if "$@" >"$log" 2>&1; then # in here "set -e" is off: what is run says itself when it has failed
     echo "$name: $((SECONDS - began)) s"
   else
     tail -40 "$log" >&2
     echo "$name: could not be built" >&2
     return 1
   fi
-  rm -f "$log"
 }
 
 build_base() { exists "$base" || "$here/debian/build.sh" "$base"; }
@@ -41,27 +39,23 @@ build_base() { exists "$base" || "$here/debian/build.sh" "$base"; }
 build_simple() { docker build --network host --build-arg "BASE=$base" --tag "${image[$1]}" "$here/$1"; }
 
 build_kafka() {
-  local context
-  context=$(mktemp -d)
-  cp -r "$here/kafka/." "$context"
-  "$root/infra/kafka/fetch.sh" "$context"
-  docker build --network host --build-arg "BASE=$base" --tag "${image[kafka]}" "$context"
-  rm -rf "$context"
+  local context=$scratch/kafka
+  cp -r "$here/kafka" "$context" &&
+    "$root/infra/kafka/fetch.sh" "$context" &&
+    docker build --network host --build-arg "BASE=$base" --tag "${image[kafka]}" "$context"
 }
 
 build_cloudcart() {
-  exists "${image[python]}" || build_simple python
-  local arguments=(--build-arg "PYTHON=${image[python]}") certificates name
-  certificates=$(mktemp -d)
-  cp "${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}" "$certificates/certificates.crt"
+  exists "${image[python]}" || build_simple python || return
+  local arguments=(--build-arg "PYTHON=${image[python]}") name
+  cp "${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}" "$scratch/certificates.crt" || return
   arguments+=(--build-arg "PIP_CERT=/source/certificates.crt")
   for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [ -z "${!name:-}" ] || arguments+=(--build-arg "$name")
   done
   (cd "$root" && git ls-files --cached --others --exclude-standard --deduplicate -z |
-    tar --create --null --files-from - --ignore-failed-read --directory "$certificates" certificates.crt) |
+    tar --create --null --files-from - --ignore-failed-read --directory "$scratch" certificates.crt) |
     docker build --network host "${arguments[@]}" --tag "${image[cloudcart]}" --file infra/images/cloudcart/Dockerfile -
-  rm -rf "$certificates"
 }
 
 if [ "${1:-}" = --environment ]; then
@@ -69,6 +63,8 @@ if [ "${1:-}" = --environment ]; then
   exit
 fi
 
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 timed base build_base
 names=("$@")
 [ $# -gt 0 ] || names=(cloudcart kafka postgres prometheus redis)
@@ -80,4 +76,6 @@ for name in "${names[@]}"; do # side by side: they wait for downloads more than 
   esac
   builds+=($!)
 done
-for build in "${builds[@]}"; do wait "$build"; done
+failed=0
+for build in "${builds[@]}"; do wait "$build" || failed=1; done
+exit "$failed"
