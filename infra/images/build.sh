@@ -76,6 +76,6 @@ for name in "${names[@]}"; do # side by side: they wait for downloads more than 
   esac
   builds+=($!)
 done
-failed=0
-for build in "${builds[@]}"; do wait "$build" || failed=1; done
-exit "$failed"
+failed=
+for build in "${builds[@]}"; do wait "$build" || failed=yes; done
+[ -z "$failed" ]
