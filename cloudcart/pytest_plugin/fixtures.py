@@ -102,7 +102,7 @@ def cloudcart_experiment(
     from cloudcart.experiment.scenario import experiment_from_markers, first_sentence
 
     with _clear_errors():
-        experiment = experiment_from_markers(
+        return experiment_from_markers(
             getattr(request.node, "originalname", request.node.name).removeprefix("test_"),
             first_sentence(inspect.getdoc(request.function) or ""),
             [mark for mark in reversed(list(request.node.iter_markers())) if mark.name in plugin.MARKERS],
@@ -111,7 +111,6 @@ def cloudcart_experiment(
             time_scale=cloudcart_time_scale,
             of_the_shop="cloudcart_target" not in request.fixturenames,
         )
-    return experiment.failing_fast() if flag(request.config, "fail_fast") else experiment
 
 
 @pytest.fixture
@@ -218,6 +217,7 @@ def cloudcart_run(
             cloudcart_lab,
             folder=cloudcart_report_dir,
             command=f"pytest {request.node.nodeid} --cloudcart-seed {cloudcart_experiment.seed}",
+            fail_fast=flag(request.config, "fail_fast"),
         )
     found = {"run": str(finished.directory), "summary": finished.summary, "scenario": cloudcart_experiment.name}
     request.config.stash[plugin.FINDINGS].append(found)
