@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cloudcart.experiment.agreement import agreement
 from cloudcart.experiment.arms import compare_arms, read_rows
+from cloudcart.experiment.budgets import budgets
 from cloudcart.experiment.experiment import Experiment
 from cloudcart.experiment.readings import Readings, overview
 from cloudcart.lab import InjectedFault, InvariantResult
@@ -92,6 +93,7 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
         doubts = [*evidence.notes, *_doubts(evidence, readings)]
         seen = overview(readings, evidence.services)
         agreed = agreement(readings, evidence.experiment.objectives)
+        spent = budgets(readings, evidence.experiment.objectives, evidence.experiment.time_scale)
     if evidence.aborted:
         judged.append(evidence.aborted)
     verdict = merge([*(found.verdict for found in judged), *(Verdict(found.verdict) for found in evidence.invariants)])
@@ -105,6 +107,7 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
         "readings": [reading.document() for reading in seen],
         "agreement": agreed,
         "arms": _arms(evidence),
+        "budgets": spent,
         "notes": [*doubts, *(found["detail"] for found in agreed if not found["agrees"])],
     }
 

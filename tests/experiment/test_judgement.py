@@ -108,6 +108,17 @@ def test_an_error_budget_is_judged_by_burn_rate_and_by_when_a_page_comes(tmp_pat
     assert burn["verdict"] == "fail"
     assert burn["reading"] == pytest.approx(100 * 0.2 * 10 / 28, rel=0.02)
     assert (alert["verdict"], alert["slo"]) == ("pass", 0.99)
+    [budget] = found["budgets"]  # both objectives are about the same one
+    assert (budget["requests"], budget["errors"]) == (1400, 100)
+    assert budget["spent"] == pytest.approx(100 / (1400 * 0.01))
+    assert budget["burn"] == pytest.approx({"steady": 0, "fault": 20, "recovery": 0})
+    assert budget["seconds_left"] == pytest.approx(30 * 86_400 / 360 / budget["spent"])
+
+
+def test_without_an_slo_or_without_data_there_is_no_budget(requests):
+    assert judge_run(evidence(requests))["budgets"] == []
+    scope = {"slo": "99%", "service": "orders"}
+    assert judge_run(evidence(requests, objectives=("burn < 5",), scope=scope))["budgets"] == []
 
 
 def readings(gateway: Gateway, **of_clients) -> Readings:
