@@ -90,6 +90,10 @@ class RowsSource:
         """Return when the first request was due and the last one ended; None without rows."""
         return (self._due[0], max(self._done)) if self._due else None
 
+    def under_way(self, moment: float) -> int:
+        """Return how many requests were due and not yet answered at a moment."""
+        return sum(done > moment for done in self._done[: bisect_left(self._due, moment)])
+
     def answers(self, route: str | None = None) -> list[tuple[float, bool]]:
         """Return when each request ended and whether it failed, in the order in which they ended."""
         if not self._due:

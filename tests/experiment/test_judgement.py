@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from cloudcart.experiment import Experiment
 from cloudcart.experiment.agreement import agreement
-from cloudcart.experiment.judgement import Evidence, judge_run
+from cloudcart.experiment.judgement import Evidence, _disagreements, judge_run
 from cloudcart.experiment.readings import WHOLE, Readings, overview
 from cloudcart.lab import InvariantResult
 from cloudcart.load import LoadProfile
@@ -119,6 +119,16 @@ def test_without_an_slo_or_without_data_there_is_no_budget(requests):
     assert judge_run(evidence(requests))["budgets"] == []
     scope = {"slo": "99%", "service": "orders"}
     assert judge_run(evidence(requests, objectives=("burn < 5",), scope=scope))["budgets"] == []
+
+
+def test_requests_under_way_at_the_end_are_no_disagreement():
+    """As where a run ends while faults act: clients have counted what waits for its answer, the gateway has not."""
+    slow = {**columns(), "done": [moment + (3.0 if moment > START + 26 else 0.02) for moment in columns()["due"]]}
+    found = Readings(PHASES, {"client": RowsSource(slow), "scrape": Gateway(traffic=50 * 25.5 / 28, errors=0.0)})
+    assert found.across(found.whole()) == pytest.approx(150 / 1400, rel=0.02)
+    assert _disagreements(found) == []
+    fast = Readings(PHASES, {"client": RowsSource(columns()), "scrape": Gateway(traffic=50 * 25.5 / 28, errors=0.0)})
+    assert len(_disagreements(fast)) == 1
 
 
 def readings(gateway: Gateway, **of_clients) -> Readings:
