@@ -100,6 +100,35 @@ def test_the_plugins_of_locust_and_testcontainers_work_beside_it(run_pytest):
     result.assert_outcomes(passed=2)
 
 
+def test_a_scenario_runs_beside_every_plugin_that_is_installed(on_lab, pytester):
+    """Locust's and all others that come with packages; testcontainers has none of its own, so it is imported."""
+    pytester.makeconftest("""
+from importlib.metadata import entry_points
+
+import testcontainers.core.container
+
+def pytest_collection_finish(session):
+    plugins = session.config.pluginmanager
+    assert [entry.name for entry in entry_points(group="pytest11") if not plugins.has_plugin(entry.name)] == []
+    assert plugins.has_plugin("locust")
+""")
+    result = on_lab(
+        """
+import pytest
+
+@pytest.mark.cloudcart_load("browse", rate=15, duration=4, warmup=1)
+@pytest.mark.cloudcart_fault("error", target="products", status=500, start=2, duration=1)
+@pytest.mark.cloudcart_slo("traffic > 0/s")
+def test_claim(cloudcart_run, request):
+    assert request.config.getoption("--host") == "http://127.0.0.1:1"
+    assert cloudcart_run.record["faults"][0]["injected"] > 0
+        """,
+        "--host=http://127.0.0.1:1",
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["* claim  seed *"])
+
+
 def test_their_fixtures_markers_and_options_have_other_names_than_ours(pytester):
     """Those of every plugin that is installed: no name of theirs begins as ours do, and none is given twice."""
     listed = pytester.runpytest_subprocess("--fixtures", "-v", "-p", "no:cacheprovider").outlines
