@@ -1,4 +1,4 @@
-"""A lab for all tests of this folder that run something."""
+"""A lab for the tests of this folder that bring none of their own."""
 
 from __future__ import annotations
 

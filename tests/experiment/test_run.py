@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import jsonschema
 import pytest
 from pyarrow import parquet
 
+import cloudcart
 from cloudcart.exceptions import LoadError, UsageError
 from cloudcart.experiment import Experiment, Run, ScheduledFault, run
 from cloudcart.faults import parse_fault
@@ -22,6 +24,13 @@ from cloudcart.signals import Objective, PrometheusSource, RowsSource, ScrapeLog
 
 FAULT = {"kind": "error", "target": "products", "status": 500, "probability": 0.5}
 LOAD = LoadProfile(journey="browse", rate=25, duration=9, warmup=1)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    settings = {"gateway.rate_limit": "off", "gateway.retries": "off", "gateway.cache": "off"}
+    with cloudcart.start(overrides={**settings, "gateway.circuit_breaker": "off"}) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
