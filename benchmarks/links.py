@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -30,8 +31,7 @@ from typing import Any
 
 CHUNK = 64 * 1024
 DELAY = 0.1
-AIM_THROUGHPUT = 1.3  # times Toxiproxy's
-AIM_ROUND_TRIP = 1.3  # times what Toxiproxy adds
+AIMS = {"throughput_to_toxiproxy": "at least 1.3", "added_round_trip_to_toxiproxy": "at most 1.3"}
 
 
 def serve(port: Any) -> None:
@@ -87,21 +87,27 @@ def one_trip(caller: socket.socket) -> float:
     return time.perf_counter() - begun
 
 
-def lateness(port: int, count: int) -> dict[str, float]:
-    """Return by how many milliseconds answers come later than the delay, and sleeps of the client end."""
-    with connect(port, b"E") as caller:
-        late = [(one_trip(caller) - DELAY) * 1e3 for _ in range(count)]
-    asleep = []
-    for _ in range(count):
-        begun = time.perf_counter()
-        time.sleep(DELAY)
-        asleep.append((time.perf_counter() - begun - DELAY) * 1e3)
-    return {
-        "p50_ms": round(statistics.median(late), 3),
-        "max_ms": round(max(late), 3),
-        "min_ms": round(min(late), 3),
-        "sleep_p50_ms": round(statistics.median(asleep), 3),
-    }
+def lateness(ports: dict[str, int], count: int) -> dict[str, dict[str, float]]:
+    """Return by how many milliseconds answers come later than the delay, for each proxy, and sleeps of the client end.
+
+    In turns, so that a busy machine makes all of them late.
+    """
+    late: dict[str, list[float]] = {name: [] for name in (*ports, "sleep")}
+    with ExitStack() as stack:
+        callers = {name: stack.enter_context(connect(port, b"E")) for name, port in ports.items()}
+        for _ in range(count):
+            for name, caller in callers.items():
+                late[name].append((one_trip(caller) - DELAY) * 1e3)
+            begun = time.perf_counter()
+            time.sleep(DELAY)
+            late["sleep"].append((time.perf_counter() - begun - DELAY) * 1e3)
+    return {name: spread(values) for name, values in late.items()}
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    p99 = ordered[math.ceil(0.99 * len(ordered)) - 1]
+    return {"p50_ms": round(statistics.median(ordered), 3), "p99_ms": round(p99, 3), "max_ms": round(ordered[-1], 3)}
 
 
 @contextmanager
@@ -168,13 +174,16 @@ def measure(*, rounds: int, mebibytes: int, trips: int, delays: int) -> dict[str
                 rates[name].append(throughput(port, mebibytes))
             for name, port in ports.items():
                 times[name].append(round_trip(port, trips))
-        toxic = {"type": "latency", "stream": "upstream", "attributes": {"latency": DELAY * 1e3}}
-        post(control, "/proxies/link/toxics", toxic)
-        late = lateness(ports["cloudcart"], delays)
+        toxic = {"type": "latency", "stream": "upstream", "attributes": {"latency": round(DELAY * 1e3)}}
+        for proxied in (control, theirs) if other else (control,):
+            post(proxied, "/proxies/link/toxics", toxic)
+        late = lateness({name: port for name, port in ports.items() if name != "direct"}, delays)
     return summary(rates, times, late)
 
 
-def summary(rates: dict[str, list[float]], times: dict[str, list[float]], late: dict[str, float]) -> dict[str, Any]:
+def summary(
+    rates: dict[str, list[float]], times: dict[str, list[float]], late: dict[str, dict[str, float]]
+) -> dict[str, Any]:
     ratios: dict[str, float] = {"throughput_to_direct": paired(rates["cloudcart"], rates["direct"])}
     if "toxiproxy" in rates:
         added = {
@@ -188,7 +197,7 @@ def summary(rates: dict[str, list[float]], times: dict[str, list[float]], late: 
         "round_trip_us": {name: round(statistics.median(values), 1) for name, values in times.items()},
         "ratios": ratios,
         "delay_100_ms_late_by": late,
-        "aims": {"throughput_to_toxiproxy": AIM_THROUGHPUT, "added_round_trip_to_toxiproxy": AIM_ROUND_TRIP},
+        "aims": AIMS,
     }
 
 
@@ -197,23 +206,25 @@ def paired(ours: list[float], theirs: list[float]) -> float:
 
 
 def main() -> int:
-    """Run the benchmark; exit code 1 if an aim is missed."""
+    """Run the benchmark. Its figures are for people to judge, on a machine they know."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: under a minute")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object, last")
     options = parser.parse_args()
     if options.quick:
-        result = measure(rounds=5, mebibytes=300, trips=1000, delays=30)
+        result = measure(rounds=5, mebibytes=300, trips=1000, delays=100)
     else:
-        result = measure(rounds=15, mebibytes=1000, trips=5000, delays=100)
+        result = measure(rounds=15, mebibytes=1000, trips=5000, delays=300)
     for name, rate in result["throughput_mib_per_s"].items():
         print(f"{name:10} {rate:6,} MiB/s   round trip {result['round_trip_us'][name]:6.1f} us")
-    ratios, late = result["ratios"], result["delay_100_ms_late_by"]
-    print(", ".join(f"{name.replace('_', ' ')} {ratio}" for name, ratio in ratios.items()))
-    print(f"a delay of 100 ms is late by {late['p50_ms']} ms, {late['max_ms']} ms at most")
+    for name, ratio in result["ratios"].items():
+        aim = f"  (aim: {AIMS[name]})" if name in AIMS else ""
+        print(f"{name.replace('_', ' ')} {ratio}{aim}")
+    for name, late in result["delay_100_ms_late_by"].items():
+        print(f"{name:10} a delay of 100 ms is late by {late['p50_ms']} ms at p50, {late['p99_ms']} ms at p99")
     if options.json:
         print(json.dumps(result))
-    return 0  # a figure is for people to judge, on a machine they know
+    return 0
 
 
 if __name__ == "__main__":

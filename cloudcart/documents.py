@@ -27,6 +27,14 @@ Field: TypeAlias = tuple[str | int, ...]
 SUFFIXES: Final = (".yaml", ".yml", ".toml", ".json")
 _MOST_VALUES: Final = 10_000  # aliases of YAML can make a small file mean a very large value
 _DEEPEST: Final = 20
+_SCALARS: Final = (
+    ("bool", r"(true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"[-+]?[0-9]+$", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$", list("-+.0123456789")),
+    ("null", r"(~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("merge", "<<$", ["<"]),
+)
+"""What plain scalars of YAML 1.2's core schema mean if they are no text, and the characters that those begin with."""
 
 
 class Place(NamedTuple):
@@ -137,14 +145,22 @@ def _yaml_loader(text: str) -> yaml.SafeLoader:
     class Loader(yaml.SafeLoader):
         yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as in the class that it inherits from
 
-    tag = "tag:yaml.org,2002:"
-    Loader.add_implicit_resolver(f"{tag}bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-    Loader.add_implicit_resolver(f"{tag}int", re.compile(r"[-+]?[0-9]+$"), list("-+0123456789"))
-    number = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
-    Loader.add_implicit_resolver(f"{tag}float", number, list("-+.0123456789"))
-    Loader.add_implicit_resolver(f"{tag}null", re.compile(r"(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
-    Loader.add_implicit_resolver(f"{tag}merge", re.compile("<<$"), ["<"])
+    for name, pattern, begins in _SCALARS:
+        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(pattern), begins)
     return Loader(text)
+
+
+def write_yaml(document: Mapping[str, Any], *, heading: str = "") -> str:
+    """Return YAML that is read as the same document, here and by readers of YAML 1.1, below lines of comment."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Quotes what either version would take for something else than text."""
+
+    for name, pattern, begins in _SCALARS:
+        Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(pattern), begins)
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines())
+    return comment + yaml.dump(dict(document), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _yaml_values(path: Path, text: str) -> Any:

@@ -72,6 +72,16 @@ class Urls(_Section):
     orders: str = ""
     chaos: str = ""
     notifications: str = ""
+    products_replicas: tuple[str, ...] = Field((), description="further processes of the product service, from 1")
+
+    def of(self, service: ServiceName) -> tuple[str, ...]:
+        """Return where each replica of a service is; the first address stands for the whole service."""
+        more = self.products_replicas if service == "products" else ()
+        return (getattr(self, service), *more)
+
+    def peers(self) -> dict[str, str]:
+        """Return which service each known address stands for."""
+        return {base: name for name, base in self if isinstance(base, str) and base}
 
 
 class Auth(_Section):
@@ -120,6 +130,14 @@ class Gateway(_Section):
     breaker_reset: Duration = Field(1.0, description="time until an open breaker lets one trial call through")
     cache: bool = Field(True, description="keep product lists, and serve them stale while products is down")
     cache_ttl: Duration = Field(1.0, description="how long a cached product list is fresh")
+    outlier_ejection: bool = Field(
+        True,
+        description="leave a replica alone for a while that is slower than its siblings, or fails more; "
+        "off: each gets the same share (holds for the order service's calls, too)",
+    )
+    ejection: Duration = Field(
+        5.0, gt=0, description="how long at first; each time in a row it is longer by as much, up to five times"
+    )
 
 
 class Users(_Section):
@@ -131,6 +149,7 @@ class Users(_Section):
 class Products(_Section):
     """Product service."""
 
+    replicas: int = Field(1, ge=1, le=4, description="processes of it; faults name one by replica=, from 0")
     low_stock: int = Field(10, ge=0, description="at or below this stock an alert is published")
     atomic_stock: bool = Field(
         True,
@@ -209,6 +228,7 @@ class Settings(BaseSettings):
 
     lab: bool = Field(False, description="this is a lab: faults may act, request keys are honoured, reset is possible")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe log line written")
+    replica: int = Field(0, ge=0, description="which replica of its service a process is; the lab fills it in")
     stores: Stores = Stores()
     urls: Urls = Urls()
     auth: Auth = Auth()
@@ -249,6 +269,10 @@ class Settings(BaseSettings):
             first = error.errors()[0]
             where = ".".join(part for part in (section, *map(str, first["loc"])) if part)
             raise UsageError(f"setting {where!r}: {first['msg']} (got {first['input']!r})") from None
+
+    def replicas_of(self, service: str) -> int:
+        """Return how many processes a service has."""
+        return self.products.replicas if service == "products" else 1
 
     def switches(self) -> dict[str, object]:
         """Return by dotted name what may be told to anybody: neither addresses nor secrets."""

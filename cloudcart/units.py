@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
@@ -78,6 +78,14 @@ Duration = Annotated[
 ]
 """Seconds inside, text with a unit in documents."""
 
+
+def defaults_as_text(schema: dict[str, Any]) -> None:
+    """Write a model's default durations as its documents do: a ``json_schema_extra`` of pydantic's."""
+    for field in schema.get("properties", {}).values():
+        if field.get("type") == "string" and isinstance(field.get("default"), float):
+            field["default"] = format_duration(field["default"])
+
+
 _BYTES: Final = {"": 1, "B": 1, "kB": 1000, "MB": 1000**2, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|KiB|MiB|GiB|)\s*")
 
@@ -96,6 +104,14 @@ def parse_size(value: str | float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
         raise ValueError(f"a size is text like '64KiB' or a number of bytes, not {value!r}")
     return float(value)
+
+
+def format_size(size: float) -> str:
+    """Return text for a number of bytes, in the largest unit in which it is whole: ``65536`` gives ``64KiB``."""
+    for unit in ("GiB", "MiB", "KiB", "MB", "kB"):
+        if size and size % _BYTES[unit] == 0:
+            return f"{size / _BYTES[unit]:.0f}{unit}"
+    return f"{size:f}".rstrip("0").rstrip(".") + "B"
 
 
 Size = Annotated[

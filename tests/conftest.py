@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import tempfile
@@ -52,6 +53,33 @@ def broker(short_directory: Path) -> Iterator[Broker]:
     """A mock Kafka broker of this test process."""
     with Broker(short_directory / "broker") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prometheus_program() -> Callable[[str], str]:
+    """Finds ``prometheus`` or ``promtool``; where it is missing the test is skipped, or fails if that is demanded."""
+
+    def find(name: str) -> str:
+        found = shutil.which(name)
+        if found is None and os.environ.get("CLOUDCART_REQUIRE_PROMETHEUS") == "1":
+            pytest.fail(f"CLOUDCART_REQUIRE_PROMETHEUS=1, but there is no {name} on the PATH; install prometheus")
+        return found or pytest.skip(f"there is no {name} on the PATH; install prometheus")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[..., float]:
+    """Waits until a condition holds, and returns how long that took."""
+
+    def wait(condition: Callable[[], object], timeout: float = 15.0) -> float:
+        began = time.monotonic()
+        while not condition():
+            assert time.monotonic() - began < timeout, f"not so within {timeout:g} s"
+            time.sleep(0.01)
+        return time.monotonic() - began
+
+    return wait
 
 
 @contextmanager

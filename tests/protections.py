@@ -35,6 +35,7 @@ OFF: Final = {
     "consumer_lag_grows_and_drains": Proof({"orders.notify": "direct"}, "p95 < 250ms"),
     "greedy_client_harms_nobody_else": Proof({"gateway.rate_limit": "off"}, "p95 < 1500ms"),
     "killed_order_service_charges_nobody_twice": Proof({"orders.charge_once": "off"}, "every paid order was paid once"),
+    "one_slow_replica_is_avoided": Proof({"gateway.outlier_ejection": "off"}, "p90 < 500ms"),
     "orders_survive_errors_and_latency": Proof({"gateway.retries": "off", "orders.retries": "off"}, "errors < 2%"),
     "paused_broker_loses_no_event": Proof({"stores.outbox": "off"}, "p95 < 500ms"),
     "poison_message_does_not_stop_the_others": Proof({"notifications.dead_letters": "off"}, "lag_end < 60"),

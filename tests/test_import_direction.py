@@ -73,6 +73,7 @@ LAYERS = {
     },
     "cli": {
         "exceptions",
+        "documents",
         "units",
         "settings",
         "faults",

@@ -54,3 +54,17 @@ def test_every_setting_is_described():
     sections = {"stores", "urls"}
     undescribed = [info.name for info in described if not info.description and info.name.split(".")[0] not in sections]
     assert not undescribed
+
+
+def test_replicas_are_counted_and_bounded():
+    assert (Settings().replicas_of("products"), Settings().replicas_of("orders")) == (1, 1)
+    assert Settings().with_overrides({"products.replicas": "4"}).replicas_of("products") == 4
+    for count in ("0", "5", "two"):
+        with pytest.raises(UsageError, match=r"setting 'products\.replicas'"):
+            Settings().with_overrides({"products.replicas": count})
+
+
+def test_addresses_of_replicas_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("CLOUDCART_URLS__PRODUCTS", "http://a")
+    monkeypatch.setenv("CLOUDCART_URLS__PRODUCTS_REPLICAS", '["http://b", "http://c"]')
+    assert Settings().urls.of("products") == ("http://a", "http://b", "http://c")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudcart.units import format_duration, parse_duration, parse_share, parse_shift, parse_size
+from cloudcart.units import format_duration, format_size, parse_duration, parse_share, parse_shift, parse_size
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,11 @@ def test_nonsense_is_not_a_share(nonsense):
 )
 def test_sizes_are_bytes(text, size):
     assert parse_size(text) == size
+
+
+@given(st.integers(0, 2**50))
+def test_a_size_survives_being_written(size):
+    assert parse_size(format_size(size)) == size
 
 
 @pytest.mark.parametrize("nonsense", ["", "fast", "-1B", "5 parsecs", None, True, -1, float("inf"), float("nan")])

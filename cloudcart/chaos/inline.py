@@ -7,6 +7,8 @@ that begins with ``request-``; the control plane hears of them afterwards. Calle
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import OrderedDict
 from typing import Final
@@ -17,7 +19,8 @@ from cloudcart.chaos.record import ActiveFault
 from cloudcart.exceptions import FaultError
 from cloudcart.faults import Fault, parse_fault
 
-_KEPT: Final = 128  # different headers whose counters are remembered
+_KEPT: Final = 128  # different headers that are remembered
+_COUNTED: Final = 1024  # faults whose counts are: a caller who makes up a new one for each request is bounded, too
 
 
 def parse_header(text: str) -> list[Fault]:
@@ -44,29 +47,37 @@ def _parse_one(text: str) -> Fault:
 
 
 class InlineFaults:
-    """The faults of headers seen lately, with their counts."""
+    """The faults of headers seen lately, with their counts. One fault that several headers carry has one record."""
 
-    __slots__ = ("_seed", "_service", "_texts")
+    __slots__ = ("_records", "_seed", "_service", "_texts")
 
     def __init__(self, service: str, seed: int) -> None:
         self._service = service
         self._seed = seed
-        self._texts: OrderedDict[str, tuple[list[ActiveFault], RouteIndex[ActiveFault]]] = OrderedDict()
+        self._texts: OrderedDict[str, RouteIndex[ActiveFault]] = OrderedDict()
+        self._records: OrderedDict[str, ActiveFault] = OrderedDict()  # by id; counts are reported, so they stay longer
 
     def of(self, text: str) -> RouteIndex[ActiveFault]:
         """Return those faults of the header ``text`` that are aimed at this service; raises as :func:`parse_header`."""
         known = self._texts.get(text)
         if known is None:
             records = [self._record(fault) for fault in parse_header(text) if fault.target.service == self._service]
-            known = self._texts[text] = (records, RouteIndex((record, record.fault) for record in records))
+            known = self._texts[text] = RouteIndex((record, record.fault) for record in records)
             if len(self._texts) > _KEPT:
                 self._texts.popitem(last=False)
-        return known[1]
+        return known
 
     def records(self) -> list[ActiveFault]:
         """Return every record whose counts are still known."""
-        return [record for records, _ in self._texts.values() for record in records]
+        return list(self._records.values())
 
     def _record(self, fault: Fault) -> ActiveFault:
-        draws = Draws(self._seed if fault.seed is None else fault.seed, fault.identity)
-        return ActiveFault(f"request-{fault.identity.hex()[:8]}", fault, draws, -math.inf, math.inf)
+        text = json.dumps(fault.document(), sort_keys=True)  # all of it: two that differ in anything count apart
+        name = f"request-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+        known = self._records.get(name)
+        if known is None:
+            draws = Draws(self._seed if fault.seed is None else fault.seed, fault.identity)
+            known = self._records[name] = ActiveFault(name, fault, draws, -math.inf, math.inf)
+            if len(self._records) > _COUNTED:
+                self._records.popitem(last=False)
+        return known

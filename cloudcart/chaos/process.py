@@ -130,5 +130,5 @@ class _Inside:
 
     async def _supervisor(self, question: Mapping[str, object]) -> None:
         if self._ask is None:
-            raise LabError("no supervisor can be asked here; only the embedded backend has one")
+            raise LabError("no supervisor can be asked here; a lab of one's own has one: embedded, or in containers")
         await self._ask(question)

@@ -42,7 +42,8 @@ def chaostoolkit(path: Path, output: Path | None, names: dict[str, str], journey
     cloudcart import chaostoolkit experiment.json -o experiment.yaml
     cloudcart run experiment.yaml
     """
-    from cloudcart.experiment import experiment_document, write_yaml
+    from cloudcart.documents import write_yaml
+    from cloudcart.experiment import experiment_document
     from cloudcart.experiment.chaostoolkit import heading, import_chaostoolkit
 
     imported = import_chaostoolkit(path, names=names, journey=journey, rate=rate)

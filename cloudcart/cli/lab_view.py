@@ -5,6 +5,7 @@ Used by ``up`` and ``status``, so that both say the same. Not here: asking the l
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -80,9 +81,11 @@ def next_lines(lab: Lab) -> Iterable[str]:
 
 def environment_lines(lab: Lab) -> Iterable[str]:
     """Yield shell commands that set what the external backend needs to know of this lab."""
+    replicas = [url for name, url in lab.service_urls.items() if name.startswith("products/")]
     auth = {"service_secret": lab.settings.auth.service_secret}
     values = {
-        **{f"urls.{service}": url for service, url in lab.service_urls.items()},
+        **{f"urls.{service}": url for service, url in lab.service_urls.items() if "/" not in service},
+        **({"urls.products_replicas": json.dumps(replicas)} if replicas else {}),
         **{f"auth.{name}": secret.get_secret_value() if secret else "" for name, secret in auth.items()},
         **{f"auth.{who}_password": login.password for who, login in lab.logins.items()},
         "stores.kafka": lab.settings.stores.kafka,

@@ -36,6 +36,7 @@ class LogFiles:
             UsageError: there is no such log; the message says which there are.
         """
         found = {path.stem: path for path in sorted(folder.glob("*.log"))}
+        process = process and process.replace("/", "-")
         if process is not None and process not in found:
             raise UsageError(f"there is no log of {process!r}; choose one of {', '.join(found) or '(none yet)'}")
         return cls(found if process is None else {process: found[process]})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cloudcart.analysis import Run
 from cloudcart.experiment.course import Progress
-from cloudcart.experiment.document import experiment_document, read_experiment, read_fault, write_yaml
+from cloudcart.experiment.document import experiment_document, read_experiment, read_fault
 from cloudcart.experiment.experiment import Experiment, ScheduledFault
 from cloudcart.experiment.run import run, run_scenario
 from cloudcart.experiment.scenario import experiment_from_markers, find_scenario, list_scenarios, load_scenario
@@ -31,5 +31,4 @@ __all__ = [
     "read_fault",
     "run",
     "run_scenario",
-    "write_yaml",
 ]

@@ -191,11 +191,3 @@ def _objective_document(objective: Objective) -> str | dict[str, Any]:
     if Objective.parse(objective.text, **without_source) == objective:
         scope = without_source
     return {"objective": objective.text, **scope} if scope else objective.text
-
-
-def write_yaml(document: Mapping[str, Any], *, heading: str = "") -> str:
-    """Return a document as YAML, below comment lines that say ``heading``."""
-    import yaml
-
-    comment = "".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines())
-    return comment + yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=110)

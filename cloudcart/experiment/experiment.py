@@ -14,7 +14,7 @@ from cloudcart.exceptions import UsageError
 from cloudcart.faults import Fault, parse_fault
 from cloudcart.load import LoadProfile
 from cloudcart.signals import Objective, Window
-from cloudcart.units import Duration, Share
+from cloudcart.units import Duration, Share, defaults_as_text
 
 TTL_MARGIN = 5.0
 """Seconds by which a scheduled fault's time to live exceeds its duration: the schedule heals it, the TTL is the net."""
@@ -31,7 +31,7 @@ _ONLY_AFTERWARDS: Final = {
 class ScheduledFault(BaseModel):
     """A fault and when it acts, in seconds from the start of load."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=defaults_as_text)
 
     fault: Fault
     start: Duration = Field(0.0, description="from the start of load to injection")
@@ -46,7 +46,7 @@ class ScheduledFault(BaseModel):
 class Experiment(BaseModel):
     """A definition; one execution of it is a :class:`~cloudcart.experiment.run.Run`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=defaults_as_text)
 
     name: str
     claim: str = ""

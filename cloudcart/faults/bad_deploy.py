@@ -23,7 +23,7 @@ class BadDeploy(Fault):
     kind = "bad_deploy"
     place = "process"
     carried_out_by = "chaos"
-    needs = "services that are processes of the lab itself, as on the embedded backend"
+    needs = "services that the lab itself has started, as embedded or in containers"
     contract = Contract(
         "errors",
         "error ratio grows by the share, from the moment at which the deployments of the service grow by one",
@@ -38,7 +38,7 @@ class BadDeploy(Fault):
 
     async def act_in(self, process: Process) -> None:
         """Deploy, renew the deployment for as long as the fault may act, and roll back."""
-        service = self.target.service
+        service = self.process
         settings = {"release.failing": self.share, "release.seed": self.seed or 0}
         try:
             await process.deploy(service, settings, release=self._commit, seconds=process.seconds_left())
@@ -57,4 +57,4 @@ class BadDeploy(Fault):
     @property
     def label(self) -> str:
         """As ``bad release of products``."""
-        return f"bad release of {self.target}"
+        return f"bad release of {self.aim}"

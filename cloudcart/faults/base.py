@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from cloudcart.exceptions import FaultError
 from cloudcart.faults.contract import Contract
 from cloudcart.faults.target import STORES, TargetText
-from cloudcart.units import Duration, Share
+from cloudcart.units import Duration, Share, defaults_as_text
 
 MAX_TTL: Final = 3600.0
 """Seconds; no fault outlives this, whatever was asked for."""
@@ -92,7 +92,9 @@ class Process(Protocol):
 class Fault(BaseModel):
     """A fault as a value: comparable, printable, JSON. The document form is flat and the same everywhere."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, json_schema_extra=defaults_as_text
+    )
 
     kind: ClassVar[str]
     place: ClassVar[Place]
@@ -118,7 +120,7 @@ class Fault(BaseModel):
     method: str | None = Field(None, description="only requests with this HTTP method")
     header: str | None = Field(None, description="only requests with this header, as name or name=value")
     user: int | None = Field(None, description="only requests of the user with this id")
-    replica: int | None = Field(None, ge=0, description="only this replica of the service")
+    replica: int | None = Field(None, ge=0, description="only this replica of the service, from 0")
     direction: Literal["inbound", "outbound"] = Field("inbound", description="requests to the service, or its calls")
 
     @model_validator(mode="before")
@@ -180,12 +182,22 @@ class Fault(BaseModel):
             return self
         if self.target.route or self.target.link or self.target.topic:
             raise ValueError(f"{self.kind} acts on a process: its target is a service alone, as {self.target.service}")
-        for name in (*_OF_REQUESTS, *(["replica"] if self.carried_out_by else [])):
+        for name in _OF_REQUESTS:
             shared = Fault.model_fields[name]
             own_meaning = type(self).model_fields[name].annotation != shared.annotation
             if not own_meaning and getattr(self, name) != shared.default:
                 raise ValueError(f"{self.kind} acts on a process, not on requests: leave out {name}")
         return self
+
+    @property
+    def aim(self) -> str:
+        """What labels call the target: with the replica, if the fault is for one."""
+        return str(self.target) if self.replica is None else f"replica {self.replica} of {self.target}"
+
+    @property
+    def process(self) -> str:
+        """What the supervisor knows the target by: ``products`` for all its replicas, ``products/1`` for one."""
+        return self.target.service if self.replica is None else f"{self.target.service}/{self.replica}"
 
     @property
     def passes(self) -> int:
@@ -200,7 +212,7 @@ class Fault(BaseModel):
     @property
     def label(self) -> str:
         """What a chart writes on the fault's window."""
-        return f"{self.kind} on {self.target}"
+        return f"{self.kind} on {self.aim}"
 
     async def act(self, place: Any, /) -> None:
         """Do what this kind does to its place: an :class:`Exchange`, or one of ``cloudcart.faults.places``."""
@@ -232,6 +244,15 @@ class Fault(BaseModel):
         return hashlib.blake2b(repr((self.kind, sorted(parts.items()))).encode(), digest_size=8).digest()
 
 
+def first_mistake(error: ValidationError, model: type[Fault]) -> str:
+    """Return the sentence that names the first field of a fault that makes no sense, and why."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "fault"
+    if first["type"] == "extra_forbidden":
+        return f"{field}: the fault {model.kind} has no such field; it has {', '.join(model.model_fields)}"
+    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+
+
 def parse_fault(
     document: Mapping[str, object], kinds: Mapping[str, type[Fault]], services: Collection[str] | None
 ) -> Fault:
@@ -253,12 +274,7 @@ def parse_fault(
     try:
         fault = model.model_validate({name: value for name, value in document.items() if name != "kind"})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "fault"
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(model.model_fields)
-            raise FaultError(f"{field}: the fault {kind} has no such field; it has {known}") from None
-        raise FaultError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise FaultError(first_mistake(error, model)) from None
     if services is not None:
         try:
             fault.target.require_known((*services, fault.store) if fault.on_whole_store else services)

@@ -19,7 +19,7 @@ class BrokerPause(Fault):
     standing = True
     carried_out_by = "chaos"
     on_whole_store = True
-    needs = "a broker that is a process of the lab itself, as on the embedded backend"
+    needs = "a broker that the lab itself has started, as embedded or in containers"
     contract = Contract(
         "outbox",
         "events stay in the outboxes (outbox_pending), and arrive late",

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from cloudcart.faults import FAULTS
 from cloudcart.faults.base import Fault
-from cloudcart.units import format_duration
+from cloudcart.units import format_duration, format_size
 
 _OPTIONS: Final = ("target", "probability", "ttl", "seed")  # fields that the command line has options of their own for
 _UNITS: Final = {
@@ -152,13 +152,13 @@ def _parameter(name: str, field: Mapping[str, Any], required: Iterable[str]) -> 
 
 
 def _default(field: Mapping[str, Any]) -> str:
-    """Return a field's default as one would type it; its schema tells durations, which are text with a unit."""
+    """Return a field's default as one would type it; sizes are known by their example."""
     value = field.get("default")
     if value is None:
         return "-"
     if not isinstance(value, float):
         return str(value)
-    return format_duration(value) if field.get("type") == "string" else f"{value:g}"
+    return format_size(value) if "64KiB" in field.get("examples", ()) else f"{value:g}"
 
 
 def _unit(field: Mapping[str, Any]) -> str:

@@ -39,4 +39,4 @@ class ClockSkew(Fault):
     def label(self) -> str:
         """As ``clock off by -2h on products``."""
         sign = "-" if self.by < 0 else "+"
-        return f"clock {sign}{format_duration(abs(self.by))} on {self.target}"
+        return f"clock {sign}{format_duration(abs(self.by))} on {self.aim}"

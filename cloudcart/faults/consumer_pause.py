@@ -32,4 +32,4 @@ class ConsumerPause(Fault):
     @property
     def label(self) -> str:
         """As ``consumer of notifications paused``."""
-        return f"consumer of {self.target} paused"
+        return f"consumer of {self.aim} paused"

@@ -1,7 +1,7 @@
 """What a kind of fault promises: how far it moves which quantity of the shop, how soon it shows and how soon it clears.
 
 Each promise is made for one document, the kind's example, which the catalogue shows and with which the promise is
-measured on a running shop (``tests/lab/test_contracts.py``). Not here: how a quantity is read.
+measured on a running shop (``tests/lab/contracts``). Not here: how a quantity is read.
 """
 
 from __future__ import annotations

@@ -48,4 +48,4 @@ class Corrupt(Fault):
     @property
     def label(self) -> str:
         """As ``malformed answers of products``."""
-        return f"{self.how} answers on {self.target}"
+        return f"{self.how} answers on {self.aim}"

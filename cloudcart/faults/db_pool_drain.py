@@ -37,4 +37,4 @@ class DbPoolDrain(Fault):
     @property
     def label(self) -> str:
         """As ``75% of the pool of products drained``."""
-        return f"{self.share:.0%} of the pool of {self.target} drained"
+        return f"{self.share:.0%} of the pool of {self.aim} drained"

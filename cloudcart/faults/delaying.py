@@ -26,4 +26,4 @@ class DelayingFault(Fault):
     @property
     def label(self) -> str:
         """As ``+100ms a message on notifications``."""
-        return f"+{format_duration(self.delay)} {self.of_what} on {self.target}"
+        return f"+{format_duration(self.delay)} {self.of_what} on {self.aim}"

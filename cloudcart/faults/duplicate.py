@@ -32,4 +32,4 @@ class Duplicate(Fault):
     @property
     def label(self) -> str:
         """As ``messages of orders doubled``."""
-        return f"messages of {self.target} doubled"
+        return f"messages of {self.aim} doubled"

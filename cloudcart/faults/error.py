@@ -36,4 +36,4 @@ class Error(Fault):
     @property
     def label(self) -> str:
         """As ``503 on products``."""
-        return f"{self.status} on {self.target}"
+        return f"{self.status} on {self.aim}"

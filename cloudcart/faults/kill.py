@@ -18,7 +18,7 @@ class Kill(Fault):
     kind = "kill"
     place = "process"
     carried_out_by = "chaos"
-    needs = "services that are processes of the lab itself, as on the embedded backend"
+    needs = "services that the lab itself has started, as embedded or in containers"
     contract = Contract(
         "errors",
         "calls fail until the service has been started again",
@@ -33,7 +33,7 @@ class Kill(Fault):
 
     async def act_in(self, process: Process) -> None:
         """Kill, then keep it from being started for as long as it is to be down."""
-        service = self.target.service
+        service = self.process
         loop = asyncio.get_running_loop()
         until = loop.time() + self.down
         try:
@@ -48,4 +48,4 @@ class Kill(Fault):
             await process.hold(service, pause=False, seconds=0.0)
 
     async def _hold_down(self, process: Process, seconds: float) -> None:
-        await process.hold(self.target.service, pause=False, seconds=min(seconds, process.seconds_left()))
+        await process.hold(self.process, pause=False, seconds=min(seconds, process.seconds_left()))

@@ -78,4 +78,4 @@ class Latency(Fault):
     @property
     def label(self) -> str:
         """As ``+80ms on products``: the median."""
-        return f"+{format_duration(round(self.quantile(0.5), 6))} on {self.target}"
+        return f"+{format_duration(round(self.quantile(0.5), 6))} on {self.aim}"

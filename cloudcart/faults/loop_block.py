@@ -40,4 +40,4 @@ class LoopBlock(Fault):
     @property
     def label(self) -> str:
         """As ``blocked for 200ms on products``."""
-        return f"blocked for {format_duration(self.block)} on {self.target}"
+        return f"blocked for {format_duration(self.block)} on {self.aim}"

@@ -18,7 +18,7 @@ class Pause(Fault):
     kind = "pause"
     place = "process"
     carried_out_by = "chaos"
-    needs = "services that are processes of the lab itself, as on the embedded backend"
+    needs = "services that the lab itself has started, as embedded or in containers"
     contract = Contract(
         "errors",
         "the service answers nobody; its callers time out",
@@ -31,7 +31,7 @@ class Pause(Fault):
 
     async def act_in(self, process: Process) -> None:
         """Hold the process again and again, each time for no longer than time to live and lease allow."""
-        service = self.target.service
+        service = self.process
         try:
             await process.hold(service, pause=True, seconds=process.seconds_left())
             process.hit()

@@ -37,4 +37,4 @@ class PoisonMessage(Fault):
     @property
     def label(self) -> str:
         """As ``poison on kafka:order.created``."""
-        return f"poison on {self.target}"
+        return f"poison on {self.aim}"

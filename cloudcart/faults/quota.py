@@ -48,4 +48,4 @@ class Quota(Fault):
     @property
     def label(self) -> str:
         """As ``quota of 100 on products``."""
-        return f"quota of {self.requests} on {self.target}"
+        return f"quota of {self.requests} on {self.aim}"

@@ -34,4 +34,4 @@ class SlowBody(Fault):
     @property
     def label(self) -> str:
         """As ``1000 B/s on products``."""
-        return f"{self.rate:g} B/s on {self.target}"
+        return f"{self.rate:g} B/s on {self.aim}"

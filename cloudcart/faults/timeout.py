@@ -34,4 +34,4 @@ class Timeout(Fault):
     @property
     def label(self) -> str:
         """As ``silent for 2s on products``."""
-        return f"silent for {format_duration(self.after)} on {self.target}"
+        return f"silent for {format_duration(self.after)} on {self.aim}"

@@ -1,14 +1,15 @@
 """Where a statement or a command waits before it goes to a store: what hooks of stores share.
 
 Kinds for stores (``db_slow_query``, ``redis_slow``) act here, and those for calls (``latency``, ``error``, ``timeout``,
-``reset``) where the target names this store by a name of its own, as ``mine->orders-db``. Used by
-``sqlalchemy_engine`` and ``redis_client``, which say what a refusal is in their library.
+``reset``) where the target names this store by a name of its own, as ``mine->orders-db``. Kinds that damage an answer
+(``slow_body``, ``corrupt``, ``reset`` after some bytes) neither act nor count: drivers read answers themselves. Used
+by ``sqlalchemy_engine`` and ``redis_client``, which say what a refusal is in their library.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from cloudcart.chaos.active import ActiveFaults
@@ -16,6 +17,8 @@ from cloudcart.chaos.exchange import Passage
 from cloudcart.chaos.matching import Work
 from cloudcart.chaos.record import ActiveFault
 from cloudcart.exceptions import ConnectionCutError, StoreError
+from cloudcart.faults import Fault
+from cloudcart.faults.reset import Reset
 from cloudcart.hooks.blocking import BlockingPassage, completed
 from cloudcart.telemetry.context import current
 
@@ -36,10 +39,10 @@ class Gate(NamedTuple):
     limit: float | None = None
 
     def records(self) -> Sequence[ActiveFault]:
-        """Return the faults that could act now."""
+        """Return the faults that could act now: not those that damage an answer, which passes elsewhere."""
         statement = Work("outbound", "", "", peer=self.store, place="store")
         calls = self.active.matching(Work("outbound", "", "", peer=self.peer))
-        aimed = [record for record in calls if record.fault.target.link == self.peer]
+        aimed = [record for record in calls if record.fault.target.link == self.peer and _acts_before(record.fault)]
         return [*self.active.matching(statement), *aimed]
 
     def wait(self) -> None:
@@ -57,6 +60,11 @@ class Gate(NamedTuple):
         """Let the faults act, for asynchronous code; raises as :meth:`wait`."""
         if self.active.any and (records := self.records()):
             await _GatePassage(self, records).advance()
+
+
+def _acts_before(fault: Fault) -> bool:
+    """Return whether a fault acts on a statement that has not been sent yet."""
+    return not fault.needs_answer or (isinstance(fault, Reset) and fault.after_bytes is None)
 
 
 class _GatePassage(Passage):
@@ -81,16 +89,8 @@ class _GatePassage(Passage):
         raise StoreError(f"{sentence} ({status})")
 
     async def cut(self, after_bytes: int | None) -> None:
-        del after_bytes  # a statement has no body that could be cut in half
+        del after_bytes  # None: those that let some of the answer pass are not asked
         raise ConnectionCutError("a fault cut the connection")
-
-    async def trickle(self, record: ActiveFault, rate: float) -> None:
-        del record, rate  # rows are read by the driver, long after this
-        await self.advance()
-
-    async def rewrite(self, change: Callable[[bytes], bytes]) -> None:
-        del change
-        await self.advance()
 
 
 class _BlockingGatePassage(BlockingPassage, _GatePassage):

@@ -80,8 +80,8 @@ class LabDirectory:
         return _SOCKET_LIMIT - len(os.fsencode(self.path / _LONGEST_SOCKET))
 
     def log(self, process: str) -> Path:
-        """Return the log file of one process of the lab."""
-        return self.logs / f"{process}.log"
+        """Return the log file of one process of the lab: ``products-1.log`` is that of ``products/1``."""
+        return self.logs / f"{process.replace('/', '-')}.log"
 
     def write_spec(self, spec: Mapping[str, object]) -> None:
         """Write what the lab is to be; for its supervisor."""

@@ -91,7 +91,8 @@ class ExternalBackend:
                     f"{name}={value} is needed, and the lab at {urls['gateway']} runs with another value; "
                     f"whoever starts it can say --set {name}={value}"
                 )
-        return ExternalHandle(_record(urls, dump_settings(settings)))
+        more = {f"products/{number}": url for number, url in enumerate(own.urls.products_replicas, 1)}
+        return ExternalHandle(_record({**urls, **more}, dump_settings(settings)))
 
 
 def _require_all(settings: Mapping[str, Any]) -> None:

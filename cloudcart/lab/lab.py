@@ -80,15 +80,15 @@ class Lab:
 
     @property
     def urls(self) -> dict[str, str]:
-        """The base URL of each service, and of Prometheus if it runs."""
+        """The base URL of each process of a service (``products``, ``products/1``), and of Prometheus if it runs."""
         return dict(self._made["urls"])
 
     @cached_property
     def service_urls(self) -> dict[str, str]:
-        """The base URL of each service."""
+        """The base URL of each process of a service, replicas included."""
         from cloudcart.settings import SERVICES
 
-        return {service: url for service, url in self.urls.items() if service in SERVICES}
+        return {name: url for name, url in self.urls.items() if name.partition("/")[0] in SERVICES}
 
     @property
     def pids(self) -> dict[str, int]:
@@ -179,12 +179,13 @@ class Lab:
             self.heal()
         self.wait_ready()
         self.heal()
+        firsts = {name: url for name, url in self.service_urls.items() if "/" not in name}  # replicas share their data
         with self._without_traffic():
             try:
-                post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
+                post_to_all(firsts, "/internal/reset", self._internal_headers())
             except LabError:  # one had just begun to be started again, as when a bad release is withdrawn
                 self.wait_ready()
-                post_to_all(self.service_urls, "/internal/reset", self._internal_headers())
+                post_to_all(firsts, "/internal/reset", self._internal_headers())
         self._scrapes.clear()
 
     def require(self, faults: Iterable[Fault]) -> None:
@@ -255,6 +256,8 @@ class Lab:
 
     def control(self, command: str, **arguments: object) -> dict[str, Any]:
         """Do something to a process: ``kill``, ``pause``, ``resume`` or ``restart`` with ``service="users"``.
+
+        A service's name means all its replicas, ``products/0`` and ``products/1`` one of them.
 
         Raises:
             UsageError: this lab has no such command or process; nothing happened.

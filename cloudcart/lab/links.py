@@ -42,7 +42,7 @@ _LIVED: Final = 1.0  # seconds; a proxy that dies sooner would die again
 
 
 class Route(NamedTuple):
-    """One link: its name in targets, the socket that its service calls, and where the proxy connects to."""
+    """One link, or its way to one replica: its name in targets, the socket that its service calls, the other end."""
 
     link: str
     listener: socket.socket
@@ -85,7 +85,10 @@ class Links:
             self._route_broker(broker)
         for caller, peers in CALLS.items():
             for peer in peers:
-                self._override(caller, f"urls.{peer}", self._route_call(caller, peer))
+                first, *more = [self._route_call(caller, peer, base) for base in settings.urls.of(peer)]
+                self._override(caller, f"urls.{peer}", first)
+                if more:
+                    self._override(caller, f"urls.{peer}_replicas", more)
 
     def settings_of(self, service: str) -> Mapping[str, object]:
         """Return the settings that lead a service's links through the proxy."""
@@ -152,8 +155,8 @@ class Links:
         listener.setblocking(False)
         return listener
 
-    def _route_call(self, caller: str, peer: str) -> str:
-        upstream = urlsplit(getattr(self._settings.urls, peer)).netloc
+    def _route_call(self, caller: str, peer: str, base: str) -> str:
+        upstream = urlsplit(base).netloc
         listener = listen(0)
         self._routes.append(Route(f"{caller}->{peer}", listener, upstream))
         return f"http://{_tcp_address(listener)}"

@@ -23,7 +23,7 @@ class Prometheus(StoreProcess):
 
     Args:
         directory: where its configuration and data go.
-        ports: the port of each service.
+        ports: the port of each process of a service, by its name.
         port: its own.
         log: file for its log.
     """
@@ -69,14 +69,20 @@ def is_installed() -> bool:
 def scrape_configuration(ports: Mapping[str, int]) -> str:
     """Return the configuration (YAML) that reads every service once a second; a metric's own ``service`` label wins."""
     jobs = "".join(
-        f"  - job_name: {service}\n"
+        f"  - job_name: {name}\n"
         "    honor_labels: true\n"
         "    static_configs:\n"
         f"      - targets: ['{LOOPBACK}:{port}']\n"
-        f"        labels: {{service: {service}}}\n"
-        for service, port in ports.items()
+        f"        labels: {{{_labels(name)}}}\n"
+        for name, port in ports.items()
     )
     return (
         f"global:\n  scrape_interval: {SCRAPE_INTERVAL:g}s\n  scrape_timeout: {SCRAPE_INTERVAL:g}s\n"
         f"  evaluation_interval: {SCRAPE_INTERVAL:g}s\nscrape_configs:\n{jobs}"
     )
+
+
+def _labels(name: str) -> str:
+    """Return what tells the series of a process: its service, and which replica unless it is the first."""
+    service, _, replica = name.partition("/")
+    return f"service: {service}" + (f", replica: '{replica}'" if replica else "")

@@ -31,6 +31,11 @@ COMMIT: Final = "CLOUDCART_COMMIT"
 """Environment variable of a service: what its release was made of."""
 
 
+def process_name(service: str, replica: int) -> str:
+    """Return what a process of a service is called: ``products`` the first, ``products/1`` the next."""
+    return f"{service}/{replica}" if replica else service
+
+
 class ServiceProcess(NamedTuple):
     """What a service process is started with. ``commit`` says what its release was made of, if that is known."""
 
@@ -41,6 +46,12 @@ class ServiceProcess(NamedTuple):
     restarts: int = 0
     deployments: int = 1
     commit: str = ""
+    replica: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the process is called; see :func:`process_name`."""
+        return process_name(self.service, self.replica)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -55,17 +55,18 @@ class Services:
     """All service processes of one lab.
 
     Args:
-        specs: what they are started with.
+        specs: what they are started with. A replica is known by its own name (``products/1``; ``products/0`` is the
+            first), a service by its name alone, which means all its replicas.
         launch: starts one.
     """
 
     def __init__(self, specs: Iterable[ServiceProcess], launch: Callable[[ServiceProcess], Running] = fork) -> None:
         self._launch = launch
-        self._services = {spec.service: _Service(spec) for spec in specs}
+        self._services = {spec.name: _Service(spec) for spec in specs}
 
     def add(self, spec: ServiceProcess) -> None:
         """Have one more, to be started by the next :meth:`start`."""
-        self._services[spec.service] = _Service(spec)
+        self._services[spec.name] = _Service(spec)
 
     def start(self) -> bool:
         """Do what is due: start services, let paused ones go on, kill those that should have ended.
@@ -74,9 +75,9 @@ class Services:
         """
         now = time.monotonic()
         started = False
-        for name, service in self._services.items():
+        for service in self._services.values():
             for holder in [holder for holder, until in service.holds.items() if until <= now]:
-                self._release(name, holder)
+                self._release(service, holder)
             for holder in [holder for holder, release in service.releases.items() if release.until <= now]:
                 self._withdraw(service, holder)
             if service.process is None and service.due <= now and not service.holds:
@@ -127,9 +128,8 @@ class Services:
         Raises:
             UsageError: there is no such service.
         """
-        service = self._service(name)
-        if service.process is not None:
-            service.process.signal(number)
+        for service in self._named(name):
+            _signal(service, number)
 
     def hold(self, name: str, holder: str, *, pause: bool, seconds: float) -> None:
         """Keep a service for so many seconds from being started, or paused if it runs and ``pause`` says so.
@@ -140,13 +140,13 @@ class Services:
         Raises:
             UsageError: there is no such service.
         """
-        service = self._service(name)
-        if seconds <= 0:
-            self._release(name, holder)
-            return
-        if pause and holder not in service.holds:
-            self.signal(name, signal.SIGSTOP)
-        service.holds[holder] = time.monotonic() + seconds
+        for service in self._named(name):
+            if seconds <= 0:
+                self._release(service, holder)
+                continue
+            if pause and holder not in service.holds:
+                _signal(service, signal.SIGSTOP)
+            service.holds[holder] = time.monotonic() + seconds
 
     def restart(self, name: str, overrides: Mapping[str, object]) -> None:
         """End a service gently and start it again at once, with ``overrides`` of its settings.
@@ -154,12 +154,12 @@ class Services:
         Raises:
             UsageError: no such service or setting; nothing happened.
         """
-        service = self._service(name)
-        settings = service.spec.settings.with_overrides(overrides)
-        service.spec = service.spec._replace(settings=settings, deployments=service.spec.deployments + 1)
-        service.releases.clear()
-        service.holds.clear()
-        self._start_anew(service)
+        chosen = self._named(name)
+        for service, settings in [(each, each.spec.settings.with_overrides(overrides)) for each in chosen]:
+            service.spec = service.spec._replace(settings=settings, deployments=service.spec.deployments + 1)
+            service.releases.clear()
+            service.holds.clear()
+            self._start_anew(service)
 
     def deploy(self, name: str, holder: str, overrides: Mapping[str, object], *, release: str, seconds: float) -> None:
         """End a service gently and start it as another release, for so many seconds; then the one before comes back.
@@ -177,15 +177,15 @@ class Services:
         Raises:
             UsageError: no such service or setting; nothing happened.
         """
-        service = self._service(name)
-        if seconds <= 0:
-            self._withdraw(service, holder)
-        elif holder in service.releases:
-            service.releases[holder].until = time.monotonic() + seconds
-        else:
-            settings = service.released.settings.with_overrides(overrides)
-            service.releases[holder] = _Release(settings, release, time.monotonic() + seconds)
-            self._deploy(service)
+        chosen = self._named(name)
+        for service, settings in [(each, each.released.settings.with_overrides(overrides)) for each in chosen]:
+            if seconds <= 0:
+                self._withdraw(service, holder)
+            elif holder in service.releases:
+                service.releases[holder].until = time.monotonic() + seconds
+            else:
+                service.releases[holder] = _Release(settings, release, time.monotonic() + seconds)
+                self._deploy(service)
 
     def kill(self) -> None:
         """End all at once and for good."""
@@ -197,10 +197,9 @@ class Services:
         for service in self._services.values():
             service.process = None
 
-    def _release(self, name: str, holder: str) -> None:
-        service = self._service(name)
+    def _release(self, service: _Service, holder: str) -> None:
         if service.holds.pop(holder, None) is not None and not service.holds:
-            self.signal(name, signal.SIGCONT)
+            _signal(service, signal.SIGCONT)
 
     def _withdraw(self, service: _Service, holder: str) -> None:
         """Take a release back; what runs changes only if it was the newest."""
@@ -216,12 +215,16 @@ class Services:
         service.pause = 0.0
         if service.process is not None:
             service.killed_at = time.monotonic() + _PATIENCE
-        self.signal(service.spec.service, signal.SIGCONT)
-        self.signal(service.spec.service, signal.SIGTERM)
+        _signal(service, signal.SIGCONT)
+        _signal(service, signal.SIGTERM)
 
-    def _service(self, name: str) -> _Service:
-        found = {str(key): service for key, service in self._services.items()}.get(name)
-        if found is None:
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a service, or a replica of one, of that name."""
+        return any(name in _names(service.spec) for service in self._services.values())
+
+    def _named(self, name: str) -> list[_Service]:
+        found = [service for service in self._services.values() if name in _names(service.spec)]
+        if not found:
             raise UsageError(f"there is no service {name!r}; choose one of {', '.join(self._services)}")
         return found
 
@@ -233,5 +236,15 @@ class Services:
         service.process, service.due, service.killed_at = None, now + service.pause, _NEVER
         service.pause = min(max(_FIRST_PAUSE, 2 * service.pause), _LONGEST_PAUSE)
         service.spec = service.spec._replace(restarts=service.spec.restarts + 1)
-        sys.stderr.write(f"{service.spec.service} ended; starting it again in {service.due - now:.2f} s\n")
+        sys.stderr.write(f"{service.spec.name} ended; starting it again in {service.due - now:.2f} s\n")
         sys.stderr.flush()
+
+
+def _signal(service: _Service, number: signal.Signals) -> None:
+    if service.process is not None:
+        service.process.signal(number)
+
+
+def _names(spec: ServiceProcess) -> tuple[str, str]:
+    """Return the names under which commands mean this process: its service's, and its own with the number."""
+    return spec.service, f"{spec.service}/{spec.replica}"

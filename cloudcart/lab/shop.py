@@ -80,7 +80,7 @@ class Shop(ABC):
 
     @property
     def urls(self) -> dict[str, str]:
-        """The base URL of each service, and of Prometheus if it runs."""
+        """The base URL of each process of a service, and of Prometheus if it runs."""
         urls = {name: f"http://127.0.0.1:{socket.getsockname()[1]}" for name, socket in self._ports.items()}
         return urls | ({"prometheus": self._prometheus.url} if self._prometheus else {})
 
@@ -167,6 +167,7 @@ class Shop(ABC):
         """Settle what may be wrong with the request: settings and ports."""
         with self._report.phase("settings and ports"):
             from cloudcart.lab import wiring
+            from cloudcart.lab.service_process import process_name
             from cloudcart.settings import SERVICES, TRAFFIC_PORT
 
             overrides = self._spec["overrides"]
@@ -175,7 +176,9 @@ class Shop(ABC):
                 self._kept.note(self.settings)
             default = self._spec["ports"] == "default"
             for service, port in SERVICES.items():
-                self._ports[service] = self._hold_port(port if default else 0)
+                for replica in range(self.settings.replicas_of(service)):  # only the first has a port that users know
+                    name = process_name(service, replica)
+                    self._ports[name] = self._hold_port(0 if replica or not default else port)
             if self._spec.get("traffic"):
                 self._traffic_port = self._hold_port(TRAFFIC_PORT if default else 0)
 
@@ -189,7 +192,7 @@ class Shop(ABC):
 
     def _connect(self) -> None:
         from cloudcart.lab import wiring
-        from cloudcart.lab.service_process import ServiceProcess
+        from cloudcart.lab.service_process import ServiceProcess, process_name
         from cloudcart.services import prepare_database
         from cloudcart.settings import SERVICES
 
@@ -216,11 +219,14 @@ class Shop(ABC):
                     databases,
                     self._directory.control_socket,
                     links.settings_of(service) if links else {},
+                    replica=replica,
                 ),
-                self._ports[service].getsockname()[1],
-                self._directory.log(service),
+                self._ports[process_name(service, replica)].getsockname()[1],
+                self._directory.log(process_name(service, replica)),
+                replica=replica,
             )
             for service in SERVICES
+            for replica in range(self.settings.replicas_of(service))
         ]
         self.services = Services(specs, self._launch)
 
@@ -239,7 +245,7 @@ class Shop(ABC):
             self.services.start()
 
     def _services_with(self, name: str) -> Services:
-        if name not in self.services.ports:
+        if name not in self.services:
             raise UsageError(
                 f"there is no {name!r}; choose one of {', '.join([*self.services.ports, *self.stores.names])}"
             )

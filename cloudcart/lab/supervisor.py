@@ -166,7 +166,7 @@ class Supervisor:
                 self._shop.deploy(name, holder, settings, release=release, seconds=seconds)
                 return {}
             case {"command": str(command), "service": str(name)} if command in _SERVICE_SIGNALS:
-                pid = self._shop.pids.get(name)
+                pid = self._shop.pids.get(name.removesuffix("/0"))
                 self._shop.signal(name, _SERVICE_SIGNALS[command])
                 return {"pid": pid}
         raise UsageError(

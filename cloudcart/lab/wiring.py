@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import SecretStr
 
-from cloudcart.settings import ServiceName, Settings
+from cloudcart.settings import ServiceName, Settings, Urls
 
 # The sooner the mock broker gives up a worker that was killed, the sooner its successor gets the partitions; but it
 # takes 3 s over a first join, in which nobody sends a heartbeat. Kafka itself would not accept less than 6 s.
@@ -21,7 +21,7 @@ _KAFKA_SESSION: Final = 4.0
 
 
 class Addresses(NamedTuple):
-    """Where everything that services share is reached."""
+    """Where everything that services share is reached; ``urls`` has each process of a service by its name."""
 
     urls: Mapping[str, str]
     redis: str
@@ -45,7 +45,8 @@ def lab_settings(overrides: Mapping[str, object]) -> Settings:
 
 def at(settings: Settings, addresses: Addresses) -> Settings:
     """Return ``settings`` with the addresses that all services share."""
-    urls = {f"urls.{service}": url for service, url in addresses.urls.items()}
+    urls: dict[str, object] = {f"urls.{name}": url for name, url in addresses.urls.items() if "/" not in name}
+    urls["urls.products_replicas"] = [url for name, url in addresses.urls.items() if name.startswith("products/")]
     stores = {f"stores.{name}": getattr(addresses, name) for name in ("redis", "kafka", "kafka_durable")}
     return settings.with_overrides({**urls, **stores})
 
@@ -56,6 +57,8 @@ def for_service(
     databases: Mapping[str, str],
     supervisor: Path,
     links: Mapping[str, object],
+    *,
+    replica: int = 0,
 ) -> Settings:
     """Return what the process of ``service`` gets: its own role's database, and only the secrets it may know.
 
@@ -65,8 +68,9 @@ def for_service(
         databases: the database's URL for each service that has a schema; for chaos, the administrator's.
         supervisor: the supervisor's control socket, for the chaos service alone.
         links: settings that lead its links through the fault proxy, if they go there.
+        replica: which of the service's replicas.
     """
-    own = settings.with_overrides({"stores.database": databases.get(service, ""), **links})
+    own = settings.with_overrides({"stores.database": databases.get(service, ""), "replica": replica, **links})
     if service == "chaos":
         own = own.with_overrides({"chaos.supervisor": str(supervisor)})
     return own.for_service(service)
@@ -74,7 +78,7 @@ def for_service(
 
 def for_traffic(settings: Settings) -> Settings:
     """Return what the traffic generator gets: an outsider that knows the gateway and no store, and takes no faults."""
-    elsewhere = {f"urls.{name}": "" for name, _ in settings.urls if name != "gateway"}
+    elsewhere = {f"urls.{name}": nowhere for name, nowhere in Urls() if name != "gateway"}
     stores = {"stores.redis": "", "stores.kafka": ""}
     return settings.with_overrides({**elsewhere, **stores, "auth.service_secret": None}).for_service("traffic")
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from cloudcart.exceptions import UsageError
-from cloudcart.units import Duration, format_duration, parse_duration
+from cloudcart.units import Duration, defaults_as_text, format_duration, parse_duration
 
 MAX_ARRIVALS: Final = 10_000_000
 """Visits of one run at most: load is bounded in time and in number."""
@@ -44,7 +44,7 @@ class LoadProfile(BaseModel):
         UsageError: values that make no sense together; the sentence says what to write instead.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=defaults_as_text)
 
     journey: str = Field(description="name of a file in loadtests/, or a path")
     model: Literal["open", "closed", "staged"] = Field(description="follows from rate, users or stages")

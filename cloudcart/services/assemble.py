@@ -64,7 +64,7 @@ def assemble(
         supervisor: reaches the lab's supervisor; the chaos service's, which pauses and kills others.
         reported: hits of faults in processes without metrics of their own, for :class:`ChaosMetrics`.
     """
-    faults = faults or ActiveFaults(service, lab=settings.lab, seed=settings.chaos.seed)
+    faults = faults or ActiveFaults(service, settings.replica, lab=settings.lab, seed=settings.chaos.seed)
     ChaosMetrics(faults, telemetry.registry, reported)
     routes = routes or Routes(route_templates(app))
     log = AccessLog(service) if settings.log_level in ("debug", "info") else None

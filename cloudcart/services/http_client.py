@@ -1,9 +1,10 @@
 # ruff: noqa: ASYNC109 - the time-out covers connecting, sending and reading, and is measured by the connection
 """The HTTP/1.1 client of services and gateway: asyncio, httptools, kept-alive connections, and nothing beyond.
 
-One :class:`HttpClient` per process. It passes the travelling ids on (``telemetry.context``) and notes the marks of
-faults in answers. Not here: retries, limits and breakers, which are decisions of the caller. The one request that is
-sent twice is an idempotent one on a kept-alive connection that the server had closed meanwhile.
+One :class:`HttpClient` per process. It passes the travelling ids on (``telemetry.context``), notes the marks of faults
+in answers, and spreads requests over the replicas of a service (``balancing`` says to which one). Not here: retries,
+limits and breakers, which are decisions of the caller. The one request that is sent twice is an idempotent one on a
+kept-alive connection that the server had closed meanwhile.
 """
 
 from __future__ import annotations
@@ -19,16 +20,26 @@ from urllib.parse import urlsplit
 
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.outbound import may_act, outbound
-from cloudcart.exceptions import UpstreamBrokenError, UpstreamTimeoutError, UpstreamUnavailableError, UsageError
+from cloudcart.exceptions import (
+    UpstreamBrokenError,
+    UpstreamError,
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+    UsageError,
+)
+from cloudcart.services.balancing import Balancer
 from cloudcart.services.http_connection import Connection, Response
 from cloudcart.telemetry.context import FAULT_MARK, current
 
-__all__ = ["IDEMPOTENT", "Headers", "HttpClient", "Response"]
+__all__ = ["FAILURES", "IDEMPOTENT", "Headers", "HttpClient", "Response"]
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods that may be sent twice (RFC 9110, section 9.2.2)."""
+
+FAILURES: Final = frozenset({500, 502, 503, 504})
+"""Statuses by which a service says that it failed, and not its caller."""
 
 _MAX_BODY: Final = 16 * 1024 * 1024
 _KEPT: Final = 3.0  # seconds; less than the servers' 5, so that it is seldom they who close a connection that we take
@@ -45,6 +56,8 @@ class HttpClient:
         max_body: bytes of an answer's body at most.
         faults: what may act on the calls made here.
         peers: base address to the service's name, by which faults on calls are aimed.
+        balancers: base address of a service to what chooses among its replicas, where it has several. A stream goes to
+            the address that it names.
     """
 
     def __init__(
@@ -53,7 +66,10 @@ class HttpClient:
         max_body: int = _MAX_BODY,
         faults: ActiveFaults | None = None,
         peers: Mapping[str, str] | None = None,
+        balancers: Mapping[str, Balancer] | None = None,
     ) -> None:
+        self._balancers = balancers or {}
+        self._send = self._send_to_replica if balancers else self._send_to
         self._pools: dict[str, _Pool] = {}
         self._faults = faults
         self._peers = peers or {}
@@ -117,7 +133,26 @@ class HttpClient:
         except TimeoutError:
             raise UpstreamTimeoutError(f"{base} did not answer in time") from None
 
-    async def _send(
+    async def _send_to_replica(
+        self, method: str, base: str, path: str, headers: Headers, body: bytes, timeout: float | None, attempt: int
+    ) -> Response:
+        """Send it to the replica whose turn it is, and tell how that went."""
+        balancer = self._balancers.get(base)
+        if balancer is None:
+            return await self._send_to(method, base, path, headers, body, timeout, attempt)
+        call = balancer.begin()
+        try:
+            response = await self._send_to(method, call.replica.base, path, headers, body, timeout, attempt)
+        except UpstreamError:
+            balancer.ended(call, failed=True)
+            raise
+        except BaseException:
+            balancer.abandoned(call)
+            raise
+        balancer.ended(call, failed=response.status in FAILURES)
+        return response
+
+    async def _send_to(
         self, method: str, base: str, path: str, headers: Headers, body: bytes, timeout: float | None, attempt: int
     ) -> Response:
         pool = self._pools.get(base) or self._new_pool(base)
@@ -154,6 +189,11 @@ class HttpClient:
             yield head, connection.pieces()
         finally:
             connection.abort()
+
+    def forget(self) -> None:
+        """Forget what was learnt of replicas, as a lab that is reset does."""
+        for balancer in self._balancers.values():
+            balancer.forget()
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use close when their caller ends."""

@@ -21,6 +21,7 @@ from cloudcart.chaos.active import ActiveFaults
 from cloudcart.chaos.standing import StandingFaults
 from cloudcart.exceptions import CloudCartError, RefusedError, StoreError
 from cloudcart.services.assemble import assemble
+from cloudcart.services.balancing import balancers
 from cloudcart.services.http_client import HttpClient
 from cloudcart.services.layers import Check
 from cloudcart.services.openapi import describe
@@ -55,14 +56,15 @@ class Service:
         self.name = name
         self.settings = settings
         self.telemetry = Telemetry(name, registry)
-        self.faults = ActiveFaults(name, lab=settings.lab, seed=settings.chaos.seed)
+        self.faults = ActiveFaults(name, settings.replica, lab=settings.lab, seed=settings.chaos.seed)
         stores = settings.stores
         self.database = Database(
             stores.database.get_secret_value(), stores.pool_size, self.telemetry, faults=self.faults
         )
         self.publisher = Publisher(stores.kafka, name, faults=self.faults, telemetry=self.telemetry)
         self.tokens = ServiceTokens(settings.auth, name, self.faults.surroundings.time)
-        self.http = HttpClient(faults=self.faults, peers={base: name for name, base in settings.urls if base})
+        self.balancers = balancers(settings)
+        self.http = HttpClient(faults=self.faults, peers=settings.urls.peers(), balancers=self.balancers)
         self._ready = asyncio.Event()
 
     def outbox(self) -> Outbox:
@@ -148,6 +150,7 @@ def reset_route(service: Service, router: APIRouter, reset: Callable[[], Awaitab
 
         @router.post("/reset", status_code=204)
         async def reset_everything() -> None:
+            service.http.forget()
             for _ in range(_RESETS - 1):
                 with suppress(StoreError):  # under traffic PostgreSQL may choose it as the victim of a deadlock
                     return await reset()

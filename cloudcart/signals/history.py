@@ -20,6 +20,9 @@ from cloudcart.signals.scrape import Page, Scrape
 SERVICE: Final = "service"
 """The label that every series has here; scrapes add it, a Prometheus server gets it from its configuration."""
 
+REPLICA: Final = "replica"
+"""The label of series from replicas of a service beyond the first, whose pages are named ``service/replica``."""
+
 _START: Final = "process_start_time_seconds"
 _CLOSE: Final = 1.5  # seconds between a window's edge and the page taken for it that nobody needs to hear of
 
@@ -65,17 +68,17 @@ class ScrapeHistory:
     def __init__(self, scrapes: Iterable[Scrape]) -> None:
         self._pages: dict[str, list[Page]] = {}
         for scrape in scrapes:
-            for service, page in scrape.pages.items():
-                self._pages.setdefault(service, []).append(page)
+            for process, page in scrape.pages.items():
+                self._pages.setdefault(process, []).append(page)
         for pages in self._pages.values():
             pages.sort(key=lambda page: page.time)
 
     def increase(self, metric: str, window: Window, service: str | None) -> Increase | None:
-        """Return the increase over the pages nearest to the window's edges; over the services that have the metric."""
+        """Return the increase over the pages nearest to the window's edges; over the processes that have the metric."""
         found = [
             increase
-            for name in self._services(service)
-            if (increase := self._service_increase(metric, window, name)) is not None
+            for process in self._processes(service)
+            if (increase := self._process_increase(metric, window, process)) is not None
         ]
         if not found:
             return None
@@ -88,44 +91,62 @@ class ScrapeHistory:
     def points(self, metric: str, window: Window, service: str | None) -> list[Point]:
         """Return the gauge on every page from edge to edge."""
         return [
-            Point(page.time, {SERVICE: name, **labels}, value)
-            for name in self._services(service)
-            for page in self._between(name, window)
+            Point(page.time, {**_whose(process), **labels}, value)
+            for process in self._processes(service)
+            for page in self._between(process, window)
             for labels, value in page.metrics.series(metric)
         ]
 
     def services(self, window: Window) -> Collection[str]:  # noqa: ARG002 - scrapes are of one run, so any time will do
-        """Return the services that ever answered."""
-        return self._pages.keys()
+        """Return the services that ever answered, and by name each replica beyond the first."""
+        return {*self._pages, *(process.partition("/")[0] for process in self._pages)}
 
     def intervals(self) -> Iterable[tuple[str, Page, Page]]:
-        """Yield each service with each two pages that follow one another."""
-        for service, pages in self._pages.items():
+        """Yield each process with each two pages that follow one another."""
+        for process, pages in self._pages.items():
             for before, after in pairwise(pages):
-                yield service, before, after
+                yield process, before, after
 
-    def _services(self, service: str | None) -> Iterable[str]:
-        return self._pages if service is None else (service,)
+    def _processes(self, service: str | None) -> Iterable[str]:
+        """Return those of a service, or one replica by its number (``products/0``), or all."""
+        return [process for process in self._pages if service is None or service in _names(process)]
 
-    def _between(self, service: str, window: Window) -> list[Page]:
-        pages = self._pages.get(service, [])
+    def _between(self, process: str, window: Window) -> list[Page]:
+        pages = self._pages.get(process, [])
         if not pages:
             return []
         return pages[_nearest(pages, window.start) : _nearest(pages, window.end) + 1]
 
-    def _service_increase(self, metric: str, window: Window, service: str) -> Increase | None:
-        pages = self._between(service, window)
+    def _process_increase(self, metric: str, window: Window, process: str) -> Increase | None:
+        pages = self._between(process, window)
         if len(pages) < 2 or not any(page.metrics.layout.places(metric) for page in (pages[0], pages[-1])):
             return None
         risen: dict[tuple[tuple[str, str], ...], float] = {}
         lives = _lives(pages)
         for life, (first, last) in enumerate(lives):
             for labels, delta in _difference(metric, first if life == 0 else None, last):
-                key = tuple(sorted({SERVICE: service, **labels}.items()))
+                key = tuple(sorted({**_whose(process), **labels}.items()))
                 risen[key] = risen.get(key, 0.0) + delta
         actual = Window(pages[0].time, pages[-1].time, window.name)
-        notes = (*restart_note(service, len(lives) - 1), *edge_note(service, window, actual))
+        notes = (*restart_note(process, len(lives) - 1), *edge_note(process, window, actual))
         return Increase([(dict(key), delta) for key, delta in risen.items()], actual, notes)
+
+
+def process_of(labels: Labels) -> str:
+    """Return the process that a series is of: its service, with the number of a replica beyond the first."""
+    replica = labels.get(REPLICA)
+    return labels[SERVICE] + (f"/{replica}" if replica else "")
+
+
+def _names(process: str) -> tuple[str, str]:
+    service, _, replica = process.partition("/")
+    return service, f"{service}/{replica or 0}"
+
+
+def _whose(process: str) -> dict[str, str]:
+    """Return the labels that tell a process: the opposite of :func:`process_of`."""
+    service, _, replica = process.partition("/")
+    return {SERVICE: service, REPLICA: replica} if replica else {SERVICE: service}
 
 
 def _nearest(pages: Sequence[Page], moment: float) -> int:

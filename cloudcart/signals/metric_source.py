@@ -15,7 +15,7 @@ from cloudcart.exceptions import LabError
 from cloudcart.signals.buckets import Buckets
 from cloudcart.signals.exposition import Labels
 from cloudcart.signals.golden import GoldenSignal, Route, golden_signal
-from cloudcart.signals.history import SERVICE, History, Increase, ScrapeHistory
+from cloudcart.signals.history import History, Increase, ScrapeHistory, process_of
 from cloudcart.signals.prometheus import PrometheusHistory
 from cloudcart.signals.reading import Reading, Window
 from cloudcart.signals.scrape import Scrape
@@ -53,7 +53,8 @@ class MetricSource:
     """Readings from metrics.
 
     ``service`` None is the gateway for what requests tell. For saturation it is the worst of all services;
-    consumer lag is added up over a service's topics.
+    consumer lag is added up over a service's topics. Of a service with replicas, counters are added up; for saturation
+    the worst process counts. ``products/0`` is one replica, by its number.
 
     Args:
         history: where the metrics are.
@@ -162,20 +163,20 @@ class MetricSource:
         if increase is None or not increase.series or increase.window.seconds <= 0:
             return question.no_data("CPU time is not known at both edges of this window")
         labels, delta = max(increase.series, key=lambda series: series[1])
-        return question.exact(increase, delta / increase.window.seconds, 2, *question.named(labels))
+        return question.exact(increase, delta / increase.window.seconds, 2, *question.named(process_of(labels)))
 
     def _loop_lag(self, question: _Question) -> Reading:
         increase = self._increase(f"{self._names.loop_lag}_bucket", question)
         parts: dict[str, list[tuple[Labels, float]]] = defaultdict(list)
         for labels, delta in increase.series if increase else ():
-            parts[labels[SERVICE]].append((labels, delta))
+            parts[process_of(labels)].append((labels, delta))
         lags = {service: Buckets.of(series) for service, series in parts.items()}
         known = {service: value for service, lag in lags.items() if (value := lag.quantile(0.99)) is not None}
         if increase is None or not known:
             return question.no_data("no event loop was measured in this window", increase)
         worst = max(known, key=known.__getitem__)
         low, high = lags[worst].interval(0.99)
-        notes = question.named({SERVICE: worst})
+        notes = question.named(worst)
         return question.answer(increase, known[worst], lags[worst].count, low, high, *notes)
 
     def _memory(self, question: _Question) -> Reading:
@@ -183,17 +184,17 @@ class MetricSource:
         if not points:
             return question.no_data("memory was not measured in this window")
         highest = max(points, key=lambda point: point.value)
-        return question.highest(highest.value, len(points), *question.named(highest.labels))
+        return question.highest(highest.value, len(points), *question.named(process_of(highest.labels)))
 
     def _memory_growth(self, question: _Question) -> Reading:
         points: dict[str, list[float]] = defaultdict(list)
         for point in self._history.points(self._names.memory, question.window, question.service):
-            points[point.labels[SERVICE]].append(point.value)
+            points[process_of(point.labels)].append(point.value)
         grown = {service: values[-1] - values[0] for service, values in points.items() if len(values) > 1}
         if not grown:
             return question.no_data("memory was not measured twice in this window")
         most = max(grown, key=grown.__getitem__)
-        return question.highest(grown[most], len(points[most]), *question.named({SERVICE: most}))
+        return question.highest(grown[most], len(points[most]), *question.named(most))
 
     def _pool(self, question: _Question) -> Reading:
         sizes = self._sums(self._names.pool_size, question)
@@ -205,7 +206,7 @@ class MetricSource:
         if not shares:
             return question.no_data("no database pool was measured in this window")
         worst = max(shares, key=shares.__getitem__)
-        return question.highest(shares[worst], len(shares), *question.named({SERVICE: worst[1]}))
+        return question.highest(shares[worst], len(shares), *question.named(worst[1]))
 
     def _lag(self, question: _Question) -> Reading:
         lags = self._sums(self._names.consumer_lag, question)
@@ -221,7 +222,7 @@ class MetricSource:
         if not sums:
             return question.no_data(without)
         worst = max(sums, key=sums.__getitem__)
-        return question.highest(sums[worst], len(sums), *question.named({SERVICE: worst[1]}))
+        return question.highest(sums[worst], len(sums), *question.named(worst[1]))
 
     def _dead_letters(self, question: _Question) -> Reading:
         increase = self._increase(self._names.consumed, question)
@@ -231,10 +232,10 @@ class MetricSource:
         return question.exact(increase, total, round(total))
 
     def _sums(self, metric: str, question: _Question) -> dict[tuple[float, str], float]:
-        """Return a gauge's sum per moment and service."""
+        """Return a gauge's sum per moment and process."""
         sums: dict[tuple[float, str], float] = defaultdict(float)
         for point in self._history.points(metric, question.window, question.service):
-            sums[point.time, point.labels[SERVICE]] += point.value
+            sums[point.time, process_of(point.labels)] += point.value
         return dict(sums)
 
 
@@ -308,9 +309,9 @@ class _Question:
     def no_data(self, note: str, increase: Increase | None = None) -> Reading:
         return self._reading(self.window, None, 0, None, None).noted(note, *(increase.notes if increase else ()))
 
-    def named(self, labels: Mapping[str, str]) -> Sequence[str]:
-        """Say which service it was, where the question did not."""
-        return () if self.service else (f"highest: {labels.get(SERVICE, 'unknown')}",)
+    def named(self, process: str) -> Sequence[str]:
+        """Say which process it was, where the question did not."""
+        return () if self.service == process else (f"highest: {process}",)
 
     def _reading(
         self, window: Window, value: float | None, samples: int, low: float | None, high: float | None

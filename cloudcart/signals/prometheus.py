@@ -16,7 +16,7 @@ import httpx
 
 from cloudcart.exceptions import LabError
 from cloudcart.signals.exposition import Labels
-from cloudcart.signals.history import SERVICE, Increase, Point, edge_note, restart_note
+from cloudcart.signals.history import REPLICA, SERVICE, Increase, Point, edge_note, restart_note
 from cloudcart.signals.reading import Window
 
 _TIMEOUT: Final = 10.0
@@ -135,7 +135,10 @@ class PrometheusHistory:
 
 
 def _selector(metric: str, service: str | None) -> str:
-    matcher = f"{SERVICE}={json.dumps(service)}" if service else f'{SERVICE}!=""'
+    name, slash, replica = (service or "").partition("/")
+    matcher = f"{SERVICE}={json.dumps(name)}" if name else f'{SERVICE}!=""'
+    if slash:
+        matcher += f",{REPLICA}={json.dumps('' if replica == '0' else replica)}"
     return f"{metric}{{{matcher}}}"
 
 

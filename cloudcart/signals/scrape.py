@@ -32,7 +32,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """Every service's page at about the same moment; ``missing`` says why a service has none."""
+    """The page of every process at about the same moment; ``missing`` says why one has none.
+
+    A process has its service's name, replicas beyond the first with their number: ``products``, ``products/1``.
+    """
 
     time: float
     pages: Mapping[str, Page]
@@ -45,7 +48,7 @@ class Scraper:
     Args:
         urls: base URL per service, as ``{"gateway": "http://127.0.0.1:3000"}``; ``/metrics`` is added unless the URL
             has a
-            path of its own.
+            path of its own. Further replicas of a service are named ``products/1``.
         timeout: seconds until a service counts as missing.
     """
 

@@ -61,20 +61,21 @@ def signal_rows(scrapes: Iterable[Scrape], names: MetricNames = CLOUDCART) -> It
 
     Signals: ``traffic`` (1/s), ``errors`` (share), ``p50`` ``p95`` ``p99`` (s) per service and route; ``cpu`` (cores),
     ``memory`` (bytes), ``loop_lag`` (s, p99), ``pool`` (share in use), ``lag`` and ``outbox`` (events) and
-    ``dead_letters`` (events since the scrape before) per service.
+    ``dead_letters`` (events since the scrape before) per process. Of a service with replicas, ``products`` is the
+    requests of all and the process of the first, ``products/1`` the second.
     """
     history = ScrapeHistory(scrapes)
-    for service, before, after in history.intervals():
+    for name, before, after in history.intervals():
         window = Window(before.time, after.time)
         if window.seconds <= 0:
             continue
         middle = (before.time + after.time) / 2
-        for signal, route, value in _requests(history, window, service, names):
-            yield SignalRow(middle, service, signal, route, value)
-        for signal, value in _process(history, window, service, names):
-            yield SignalRow(middle, service, signal, None, value)
+        for signal, route, value in _requests(history, window, name, names):
+            yield SignalRow(middle, name, signal, route, value)
+        for signal, value in _process(history, window, name if "/" in name else f"{name}/0", names):
+            yield SignalRow(middle, name, signal, None, value)
         for signal, value in _gauges(after, names):
-            yield SignalRow(after.time, service, signal, None, value)
+            yield SignalRow(after.time, name, signal, None, value)
 
 
 def _requests(
@@ -114,14 +115,14 @@ def _percentiles(
                 yield signal, route, value
 
 
-def _process(history: ScrapeHistory, window: Window, service: str, names: MetricNames) -> Iterator[tuple[str, float]]:
-    cpu = history.increase(names.cpu, window, service)
+def _process(history: ScrapeHistory, window: Window, process: str, names: MetricNames) -> Iterator[tuple[str, float]]:
+    cpu = history.increase(names.cpu, window, process)
     if cpu is not None:
         yield "cpu", sum(delta for _, delta in cpu.series) / window.seconds
-    lag = history.increase(f"{names.loop_lag}_bucket", window, service)
+    lag = history.increase(f"{names.loop_lag}_bucket", window, process)
     if lag is not None and (value := Buckets.of(lag.series).quantile(0.99)) is not None:
         yield "loop_lag", value
-    consumed = history.increase(names.consumed, window, service)
+    consumed = history.increase(names.consumed, window, process)
     if consumed is not None:
         dead = sum(delta for labels, delta in consumed.series if labels.get(names.outcome) == DEAD_LETTER)
         yield "dead_letters", dead

@@ -71,10 +71,13 @@ fi
 
 timed base build_base
 names=("$@")
-[ $# -gt 0 ] || names=(redis postgres prometheus kafka cloudcart)
-for name in "${names[@]}"; do
+[ $# -gt 0 ] || names=(cloudcart kafka postgres prometheus redis)
+builds=()
+for name in "${names[@]}"; do # side by side: they wait for downloads more than they compute
   case $name in
-    kafka | cloudcart) timed "$name" "build_$name" ;;
-    *) timed "$name" build_simple "$name" ;;
+    kafka | cloudcart) timed "$name" "build_$name" & ;;
+    *) timed "$name" build_simple "$name" & ;;
   esac
+  builds+=($!)
 done
+for build in "${builds[@]}"; do wait "$build"; done

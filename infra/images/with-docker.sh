@@ -33,12 +33,12 @@ start_engine() {
 
 stop_engine() {
   local left
-  left=$(docker ps --all --quiet)
-  [ -z "$left" ] || docker rm --force --volumes $left >/dev/null
+  mapfile -t left < <(docker ps --all --quiet)
+  [ ${#left[@]} = 0 ] || docker rm --force --volumes "${left[@]}" >/dev/null
   kill "$engine" && wait "$engine" || true
   umount "$folder"/exec/netns/* 2>/dev/null || true
   rm -rf "$folder"
-  echo "engine stopped, $(wc -w <<<"$left") containers were left"
+  echo "engine stopped, ${#left[@]} containers were left"
 }
 
 [ $# -gt 0 ] || { echo "usage: with-docker.sh COMMAND [ARGUMENT...]" >&2; exit 2; }

@@ -55,6 +55,19 @@ def test_one_request_carries_its_own_fault(echo: Any, request_to: Any) -> None:
     assert (record.drawn, record.injected) == (2, 2)
 
 
+def test_what_differs_in_anything_is_counted_apart_and_what_is_the_same_together(echo: Any, request_to: Any) -> None:
+    app = app_in(True, echo)
+    certain, likely = "error;target=products", "error;target=products;probability=0.999999"
+
+    async def requests() -> None:
+        for text in (certain, likely, f"{certain},", likely):
+            await request_to(app, headers={HEADER: text})
+
+    asyncio.run(requests())
+    assert sorted(app.active.counts().values()) == [(2, 2), (2, 2)]
+    assert app.active.effects.errors == 4
+
+
 def test_it_acts_at_its_target_only(echo: Any, request_to: Any) -> None:
     header = {HEADER: "error;target=products"}
     assert asyncio.run(request_to(app_in(True, echo, "orders"), headers=header)).status == 200

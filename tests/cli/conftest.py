@@ -39,10 +39,12 @@ class CommandLine:
             return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     @contextmanager
-    def begun(self, *arguments: str, cwd: Path | None = None, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    def begun(
+        self, *arguments: str, cwd: Path | None = None, module: str = "cloudcart.cli", **environment: str
+    ) -> Iterator[subprocess.Popen[str]]:
         """Run a command beside the block; it does not outlive the block."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "cloudcart.cli", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=cwd or self.state,
             env={**os.environ, STATE_DIR: str(self.state / "labs"), **self.environment, **environment},
             stdout=subprocess.PIPE,

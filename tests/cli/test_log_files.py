@@ -50,3 +50,8 @@ def test_bytes_that_are_no_text_are_shown_all_the_same(folder):
 def test_no_such_log_says_which_there_are(folder):
     with pytest.raises(UsageError, match="no log of 'order'; choose one of orders, postgres"):
         LogFiles.of(folder, "order")
+
+
+def test_a_replica_is_asked_for_by_its_name(folder):
+    (folder / "products-1.log").write_text("here\n")
+    assert list(LogFiles.of(folder, "products/1").last(1)) == ["here"]

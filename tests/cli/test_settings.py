@@ -53,5 +53,5 @@ def test_a_section_alone(section):
 def test_no_such_section_is_a_usage_error_that_lists_them():
     answer = invoke("gatewya")
     assert answer.exit_code == 2
-    assert "there is no section 'gatewya'; choose one of lab, log_level, stores" in answer.stderr
+    assert "there is no section 'gatewya'; choose one of lab, log_level, replica, stores" in answer.stderr
     assert answer.stdout == ""

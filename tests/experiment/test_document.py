@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudcart.documents import read_document
+from cloudcart.documents import read_document, write_yaml
 from cloudcart.exceptions import UsageError
 from cloudcart.experiment import (
     Experiment,
@@ -22,7 +22,6 @@ from cloudcart.experiment import (
     load_scenario,
     read_experiment,
     read_fault,
-    write_yaml,
 )
 from cloudcart.faults import parse_fault
 from cloudcart.load import LoadProfile

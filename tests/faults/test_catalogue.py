@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from cloudcart.faults import FAULTS, parse_fault
@@ -34,3 +35,10 @@ def test_the_example_is_the_one_that_the_contract_is_measured_with(kind: str) ->
     words = shlex.split(example(FAULTS[kind]))
     assert words[:4] == ["cloudcart", "inject", kind, "--target"]
     assert all(str(value) in " ".join(words) for value in contract.example.values())
+
+
+@pytest.mark.parametrize("kind", sorted(FAULTS))
+def test_defaults_are_what_the_schema_allows(kind: str) -> None:
+    for field in FAULTS[kind].model_json_schema()["properties"].values():
+        if field.get("default") is not None:
+            jsonschema.validate(field["default"], field)

@@ -95,7 +95,6 @@ def test_durations_are_copied_exactly(after: float, ttl: float) -> None:
         ({"kind": "error", "target": "products", "direction": "sideways"}, "direction"),
         ({"kind": "error", "target": "products->postgres"}, "postgres"),
         ({"kind": "pause", "target": "products", "probability": 0.5}, "leave out probability"),
-        ({"kind": "pause", "target": "products", "replica": 1}, "leave out replica"),
         ({"kind": "cpu_burn", "target": "products:/products"}, "its target is a service alone, as products"),
         ({"kind": "loop_block", "target": "products", "every": "0s"}, "every"),
         ({"kind": "clock_skew", "target": "products", "by": "--2h"}, "by"),
@@ -184,3 +183,19 @@ def test_identity_is_what_the_fault_does_not_how_often() -> None:
 def test_what_a_fault_of_a_store_cannot_do_is_refused(fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(FaultError, match=sentence):
         parse_fault(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "label", "process"),
+    [
+        ({"kind": "kill"}, "kill on products", "products"),
+        ({"kind": "kill", "replica": 0}, "kill on replica 0 of products", "products/0"),
+        ({"kind": "error", "replica": 1}, "503 on replica 1 of products", "products/1"),
+        ({"kind": "bad_deploy", "replica": 1}, "bad release of replica 1 of products", "products/1"),
+    ],
+)
+def test_a_replica_is_named_on_charts_and_to_the_supervisor(
+    fields: dict[str, object], label: str, process: str
+) -> None:
+    fault = parse_fault({"target": "products", **fields})
+    assert (fault.label, fault.process) == (label, process)

@@ -111,6 +111,18 @@ def test_a_slow_query_is_felt_and_counted(use: Use, database: str) -> None:
 
 @every_engine
 @pytest.mark.parametrize(
+    "fault", [{"kind": "slow_body"}, {"kind": "corrupt"}, {"kind": "reset", "after_bytes": 5}], ids=lambda f: f["kind"]
+)
+def test_what_damages_answers_neither_acts_on_a_statement_nor_counts(
+    use: Use, database: str, fault: dict[str, object]
+) -> None:
+    with Hooks("mine", faults=[{**fault, "target": "mine->database"}], lab=True) as hooks:
+        assert use(hooks, database, 2) == [0, 1]
+        assert list(hooks.active.counts().values()) == [(0, 0)]
+
+
+@every_engine
+@pytest.mark.parametrize(
     ("fault", "cut"), [({"kind": "error", "body": "no disk"}, False), ({"kind": "reset"}, True)], ids=["error", "reset"]
 )
 def test_a_refused_statement_is_sqlalchemy_s_own_error(

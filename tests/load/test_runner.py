@@ -256,14 +256,12 @@ def test_a_closed_user_under_way_at_the_end_is_recorded_too(shop, give):
 
 
 def test_time_between_steps_is_not_waiting_for_an_answer(give, write_journey):
-    visit = (
-        'self.call("GET", "/api/products", name="/a")\nself.pause(0.3)\nself.call("GET", "/api/products", name="/b")'
-    )
+    visit = 'self.call("GET", "/api/products", name="/a")\nself.pause(2)\nself.call("GET", "/api/products", name="/b")'
     with give(write_journey(visit), rate=5, duration="200ms") as load:
         load.wait()
     (first, second) = rows_of(load)
-    assert second.sent > first.done + 0.25
-    assert second.done - second.due < 0.3
+    assert second.sent > first.done + 1.9
+    assert second.done - second.due < 1.9
 
 
 # What cannot work

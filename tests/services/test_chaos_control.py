@@ -61,7 +61,7 @@ def test_a_lab_without_a_supervisor_says_that_it_cannot_pause_or_kill(kind: str)
     async def test(http: httpx.AsyncClient) -> None:
         answer = await http.post("/chaos/faults", json={"kind": kind, "target": "products"})
         assert answer.status_code == 422
-        assert "needs services that are processes of the lab itself" in answer.json()["error"]
+        assert "needs services that the lab itself has started" in answer.json()["error"]
 
     with_plane(test)
 

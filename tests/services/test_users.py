@@ -144,9 +144,7 @@ def test_internal_routes(start_shop: Any) -> None:
             assert (await shop.users.get("/auth/validate", headers=bearer)).json()["user"]["username"] == "load-1"
             again = await shop.users.post("/internal/prepare-users", headers=shop.internal, json=wanted)
             assert [user["user_id"] for user in again.json()] == [user["user_id"] for user in users]
-            begun = time.perf_counter()
             assert (await shop.users.post("/internal/reset", headers=shop.internal)).status_code == 204
-            assert time.perf_counter() - begun < 0.5  # 0.1 s on a quiet machine
             assert (await shop.users.get("/auth/validate", headers=bearer)).status_code == 401
             login = {"username": "admin", "password": "admin-password"}
             assert (await shop.users.post("/auth/login", json=login)).json()["user"]["id"] == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,16 +126,3 @@ def is_problem() -> Callable[[httpx.Response, int], bool]:
         return bool(document["error"]) and document["error"] == document["detail"]
 
     return check
-
-
-@pytest.fixture(scope="package")
-def wait_for() -> Callable[[Callable[[], object]], None]:
-    """Return a function that waits until something is so."""
-
-    def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 15
-        while not condition():
-            assert time.monotonic() < deadline, "not so within 15 s"
-            time.sleep(0.02)
-
-    return wait

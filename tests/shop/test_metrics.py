@@ -20,7 +20,8 @@ CONSUMER = "kafka_events_consumed_total kafka_consumergroup_lag expired_rows_del
 OF_SERVICES = {
     "gateway": """
         rate_limit_exceeded_total jwt_validation_failures_total upstream_request_duration_seconds upstream_errors_total
-        upstream_retries_total circuit_breaker_state cache_hits_total cache_misses_total redis_errors_total
+        upstream_retries_total upstream_ejections_total upstream_replica_ejected circuit_breaker_state
+        cache_hits_total cache_misses_total redis_errors_total
         host_cpu_seconds_total host_memory_available_bytes host_disk_free_bytes
     """,
     "users": f"""
@@ -33,7 +34,8 @@ OF_SERVICES = {
     """,
     "orders": f"""
         orders_created_total orders_by_status order_transitions_total order_payments_total
-        order_payment_duration_seconds orders_revenue_total expired_rows_deleted_total {DATABASE} {OUTBOX}
+        order_payment_duration_seconds orders_revenue_total expired_rows_deleted_total upstream_ejections_total
+        upstream_replica_ejected {DATABASE} {OUTBOX}
     """,
     "chaos": "",
     "notifications": f"event_end_to_end_seconds {DATABASE} {CONSUMER}",

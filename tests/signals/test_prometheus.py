@@ -5,9 +5,7 @@ Skipped where there is no ``prometheus`` binary, unless ``CLOUDCART_REQUIRE_PROM
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import socket
 import subprocess
 import time
@@ -30,17 +28,7 @@ def wait_for(condition, what, deadline=20.0):
 
 
 @pytest.fixture(scope="module")
-def binary():
-    found = shutil.which("prometheus")
-    if found is None and os.environ.get("CLOUDCART_REQUIRE_PROMETHEUS") == "1":
-        pytest.fail("CLOUDCART_REQUIRE_PROMETHEUS=1, but there is no prometheus binary on the PATH")
-    if found is None:
-        pytest.skip("there is no prometheus binary on the PATH")
-    return found
-
-
-@pytest.fixture(scope="module")
-def prometheus(binary, exporter, tmp_path_factory):
+def prometheus(prometheus_program, exporter, tmp_path_factory):
     """A server that scrapes two exporters, with both; shared, since it looks for its targets only every 5 s."""
     folder = tmp_path_factory.mktemp("prometheus")
     exporters = {name: exporter(name) for name in ("gateway", "orders")}
@@ -53,7 +41,7 @@ def prometheus(binary, exporter, tmp_path_factory):
         f"  {name}: {INTERVAL * 1000:g}ms\n" for name in ("scrape_interval", "scrape_timeout", "evaluation_interval")
     )
     (folder / "prometheus.yml").write_text(f"global:\n{times}scrape_configs:\n{jobs}")
-    url, server = _start(binary, folder)
+    url, server = _start(prometheus_program("prometheus"), folder)
     try:
         yield SimpleNamespace(url=url, **exporters)
     finally:

@@ -127,6 +127,54 @@ def test_saturation_is_the_worst_of_all_services(exporter):
     assert (saturation.pool, saturation.lag) == (0.75, 42)
 
 
+@pytest.fixture
+def replicas():
+    """Two replicas of orders and a gateway, at three moments; the second replica is started again on the way."""
+
+    def gauges(memory, outbox=4):
+        return f"process_memory {memory}\noutbox_pending {outbox}\n"
+
+    first = pages(*(requests(n) + gauges(m) for n, m in ((100, 1e8), (130, 1.01e8), (140, 1.03e8))), service="orders")
+    lives = ((100, 0, 1.0, 2e8), (0, 20, 2.0, 2.07e8), (40, 20, 2.0, 2.07e8))
+    second = pages(*(requests(n, e, s) + gauges(m) for n, e, s, m in lives), service="orders/1")
+    gateway = pages(*[requests(7) + gauges(5e7, 0)] * 3)
+    scrapes = [
+        Scrape(one.time, {**one.pages, **two.pages, **three.pages})
+        for one, two, three in zip(first, second, gateway, strict=True)
+    ]
+    return ScrapeSource(scrapes, MetricNames(memory="process_memory")), WINDOW
+
+
+@pytest.mark.parametrize(("service", "count"), [("orders", 100), ("orders/0", 40), ("orders/1", 60), ("gateway", 0)])
+def test_counters_of_replicas_are_added_up_each_from_its_own_start(replicas, service, count):
+    source, window = replicas
+    assert source.read("traffic", window, service=service).samples == count
+
+
+def test_a_restart_is_that_of_one_replica(replicas):
+    source, window = replicas
+    assert source.read("traffic", window, service="orders").note.startswith("orders/1 restarted once")
+    assert "restarted" not in source.read("traffic", window, service="orders/0").note
+    errors = source.read("errors", window, service="orders")
+    assert (errors.value, errors.samples) == (pytest.approx(0.2), 100)
+
+
+def test_the_worst_replica_counts_for_saturation(replicas):
+    source, window = replicas
+    assert source.read("memory", window, service="orders").value == 207e6
+    assert source.read("memory", window, service="orders/0").value == 103e6
+    assert source.read("memory_growth", window, service="orders").value == 7e6
+    assert source.read("memory_growth", window).note == "highest: orders/1"
+    assert source.read("outbox", window, service="orders").value == 4, "replicas tell of the same rows"
+
+
+def test_a_replica_that_is_not_there_is_named(replicas):
+    source, window = replicas
+    assert (
+        "no service 'orders/2', only gateway, orders, orders/1" in source.read("p90", window, service="orders/2").note
+    )
+
+
 def test_events_that_wait_or_are_set_aside(exporter):
     orders, worker = exporter("orders"), exporter("notifications")
     worker.consumed.labels("order.created", "dead_letter").inc(4)

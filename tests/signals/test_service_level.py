@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -87,12 +85,8 @@ def test_the_bounds_that_people_choose_are_edges_of_the_shops_buckets():
 
 
 @pytest.fixture
-def promtool():
-    found = shutil.which("promtool")
-    if found is None:
-        if os.environ.get("CLOUDCART_REQUIRE_PROMETHEUS"):
-            pytest.fail("promtool is required here; install the package prometheus")
-        pytest.skip("promtool is not installed")
+def promtool(prometheus_program):
+    found = prometheus_program("promtool")
 
     def run(*arguments: str | Path) -> str:
         done = subprocess.run([found, *map(str, arguments)], capture_output=True, text=True, check=False)

@@ -52,6 +52,11 @@ class LinkFaults(ActiveFaults):
             self._changed()
         return record
 
+    def forget(self, fault_id: str) -> None:
+        """End a fault, if there is one, and its counts with it: what comes under the same id draws from the start."""
+        self.remove(fault_id)
+        self._ended.pop(fault_id, None)
+
     def close(self) -> None:
         """Look no more at the time."""
         if self._timer is not None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from cloudcart.exceptions import FaultError
 from cloudcart.faults import LinkBandwidth, LinkLatency, LinkSlice
+from cloudcart.faults.base import first_mistake
 from cloudcart.faults.contract import Contract
 from cloudcart.faults.link import Link, LinkFault
 from cloudcart.units import Duration
@@ -128,5 +129,5 @@ def as_fault(kind: str, attributes: Attributes, *, stream: str, toxicity: float,
     shared = {"target": TARGET, "stream": stream, "probability": toxicity, "per": "connection", "ttl": 3600.0, **more}
     try:
         return _MAKE[kind][1](attributes, shared)
-    except (ValueError, TypeError) as error:
-        raise FaultError(f"bad request body: {error}") from None
+    except ValidationError as error:
+        raise FaultError(f"bad request body: {first_mistake(error, LinkFault)}") from None

@@ -7,7 +7,6 @@ https://github.com/Shopify/toxiproxy#http-api
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,6 +18,7 @@ from cloudcart.chaos.links.toxics import TARGET, as_fault, attributes_of
 from cloudcart.exceptions import CloudCartError, RefusedError
 
 VERSION: Final = "2.12.0"  # of Toxiproxy: the version whose API this is; clients compare it
+_LARGEST: Final = 1e15  # of a number; more milliseconds than anybody waits, and exact as a float
 _EXTRA: Final = ("ttl", "seed", "per")
 Document = Mapping[str, Any]
 
@@ -74,8 +74,10 @@ class ToxicProxy:
 
     async def update(self, changes: Document) -> None:
         """Change address or upstream, enable or disable."""
-        listen, upstream = changes.get("listen", self.listen), changes.get("upstream", self.upstream)
-        address, enabled = Address.parse(upstream), changes.get("enabled", self.enabled)
+        listen, upstream = _text(changes, "listen", self.listen), _text(changes, "upstream", self.upstream)
+        enabled = _switch(changes, "enabled", self.enabled)
+        Address.parse(listen)
+        address = Address.parse(upstream)
         if (listen, upstream) != (self.listen, self.upstream):
             self.disable()
             self.listen, self.upstream, self._link.upstream = listen, upstream, address
@@ -87,6 +89,8 @@ class ToxicProxy:
     def put(self, toxic: Toxic) -> None:
         """Let a toxic act, in place of one with its name if there is one."""
         fault = as_fault(toxic.type, toxic.attributes, stream=toxic.stream, toxicity=toxic.toxicity, more=toxic.more)
+        if toxic.name not in self.toxics:
+            self._faults.forget(toxic.name)
         if "ttl" in toxic.more:
             self._faults.add(fault, toxic.name)
         else:
@@ -156,8 +160,8 @@ class ToxiproxyApi:
         if name in self._proxies:
             raise RefusedError(409, "proxy already exists")
         try:
-            proxy = ToxicProxy(name, str(document.get("listen", "")), document["upstream"], self._seed)
-            if document.get("enabled", True):
+            proxy = ToxicProxy(name, _text(document, "listen", ""), document["upstream"], self._seed)
+            if _switch(document, "enabled", default=True):
                 await proxy.enable()
         except CloudCartError as error:
             raise RefusedError(400, f"bad request body: {error}") from None
@@ -238,7 +242,7 @@ class ToxiproxyApi:
 
 
 def _new_toxic(document: Document) -> Toxic:
-    kind, stream = str(document.get("type", "")), document.get("stream") or "downstream"
+    kind, stream = _text(document, "type", ""), _text(document, "stream", "") or "downstream"
     if stream not in ("upstream", "downstream"):
         raise RefusedError(400, "stream was invalid, can be either upstream or downstream")
     try:
@@ -247,7 +251,7 @@ def _new_toxic(document: Document) -> Toxic:
         raise RefusedError(400, str(error)) from None
     more = {name: document[name] for name in _EXTRA if name in document}
     toxicity = document.get("toxicity")
-    name = document.get("name") or f"{kind}_{stream}"
+    name = _text(document, "name", "") or f"{kind}_{stream}"
     return Toxic(name, kind, stream, 1.0 if toxicity is None else toxicity, attributes, more)
 
 
@@ -260,7 +264,7 @@ def _changed(toxic: Toxic, changes: Document) -> Toxic:
 
 def _put(proxy: ToxicProxy, toxic: Toxic) -> None:
     numbers = (toxic.toxicity, *toxic.attributes.values())
-    if not all(isinstance(number, int | float) and math.isfinite(number) and number >= 0 for number in numbers):
+    if not all(isinstance(number, int | float) and 0 <= number <= _LARGEST for number in numbers):
         raise RefusedError(400, "bad request body: attributes and toxicity are numbers that are not negative")
     try:
         proxy.put(toxic)
@@ -277,4 +281,18 @@ def _mapping(value: Any) -> Document:
 def _listed(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise RefusedError(400, "bad request body: a JSON list is wanted")
+    return value
+
+
+def _text(document: Document, name: str, default: str) -> str:
+    value = default if document.get(name) is None else document[name]  # null is as good as nothing, as in Go
+    if not isinstance(value, str):
+        raise RefusedError(400, f"bad request body: {name} is a text")
+    return value
+
+
+def _switch(document: Document, name: str, default: bool) -> bool:
+    value = default if document.get(name) is None else document[name]
+    if not isinstance(value, bool):
+        raise RefusedError(400, f"bad request body: {name} is true or false")
     return value

@@ -181,7 +181,7 @@ def _create(name: str, image: Image, directory: LabDirectory) -> Container:
     made = DockerContainer(
         image.name,
         env=dict(image.environment),
-        name=f"cloudcart-{directory.name}-{name}-{secrets.token_hex(3)}",
+        name=f"cloudcart-{directory.name}-{name.replace('/', '-')}-{secrets.token_hex(3)}",
         volumes=[(str(here), there, "ro") for here, there in image.files.items()],
     )
     made.with_kwargs(

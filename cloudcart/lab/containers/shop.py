@@ -56,7 +56,7 @@ class ServiceContainer(LabContainer):
         }
         user = "" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"
         what = Image(image, [spec.service], environment, files, scratch=[_SCRATCH], user=user, read_only=True)
-        super().__init__(spec.service, what, directory)
+        super().__init__(spec.name, what, directory)
 
 
 class PrometheusContainer(LabContainer):
@@ -98,7 +98,7 @@ class ContainerShop(Shop):
             raise UsageError("a lab in containers keeps no data beyond its life; use the embedded backend for --data")
         super().__init__(directory, spec, report)
         self._docker: Docker | None = None
-        self._containers: dict[str, ServiceContainer] = {}  # the newest of each service
+        self._containers: dict[str, ServiceContainer] = {}  # the newest of each process of a service
         self._logs = LogCopier(directory)
 
     def steps(self) -> tuple[Callable[[], None], ...]:
@@ -153,11 +153,11 @@ class ContainerShop(Shop):
         return hold(port, for_others=True)
 
     def _launch(self, spec: ServiceProcess) -> ServiceContainer:
-        before = self._containers.pop(spec.service, None)
+        before = self._containers.pop(spec.name, None)
         if before is not None:
             before.stop()
         container = ServiceContainer(spec, self.settings.containers.shop, self._directory)
-        self._containers[spec.service] = container
+        self._containers[spec.name] = container
         container.start()
         return container
 
@@ -166,7 +166,7 @@ def _write_settings(spec: ServiceProcess, directory: LabDirectory) -> Path:
     """Write what a service is started with, for its user's eyes only."""
     folder = directory.path / "services"
     folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"{spec.service}.json"
+    path = folder / f"{spec.name.replace('/', '-')}.json"
     supervisor = {"chaos.supervisor": _CONTROL} if spec.service == "chaos" else {}
     path.write_text(json.dumps(dump_settings(spec.settings.with_overrides(supervisor))))
     path.chmod(0o600)

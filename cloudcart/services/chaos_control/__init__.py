@@ -44,7 +44,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     """
     telemetry = Telemetry("chaos", registry)
     publisher = Publisher(settings.stores.kafka, telemetry=telemetry)
-    faults = ActiveFaults("chaos", lab=settings.lab, seed=settings.chaos.seed)
+    faults = ActiveFaults("chaos", settings.replica, lab=settings.lab, seed=settings.chaos.seed)
     ask = Supervisor(settings.chaos.supervisor) if settings.chaos.supervisor else None
     administrator = Administrator(settings.stores, ask)
     ledger = Ledger(settings.chaos, publisher.publish, admit=administrator.check)

@@ -266,7 +266,9 @@ class Ledger:
     def _end(self, entry: Injected, state: State, reason: str) -> None:
         entry.state, entry.reason, entry.ended_at = state, reason, datetime.now(UTC)
         entry.version = self._bump()
-        entry.closing_until = self._clock() + self._chaos.lease + FINAL_COUNTS  # after the lease nobody can hit any more
+        entry.closing_until = (
+            self._clock() + self._chaos.lease + FINAL_COUNTS
+        )  # after the lease nobody can hit any more
         self._news.send()
 
     def _close_if_told(self, entry: Injected) -> None:

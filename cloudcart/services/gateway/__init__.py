@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cloudcart.chaos.active import ActiveFaults
 from cloudcart.exceptions import RefusedError, StoreError
 from cloudcart.services.assemble import assemble
+from cloudcart.services.balancing import balancers
+from cloudcart.services.balancing_metrics import Ejections
 from cloudcart.services.gateway.app import Gateway
 from cloudcart.services.gateway.bulkhead import Bulkhead, SharedPool
 from cloudcart.services.gateway.cache import ListCache
@@ -54,11 +56,12 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         registry: where its metrics go; a fresh one if none is given.
     """
     telemetry = Telemetry("gateway", registry)
-    faults = ActiveFaults("gateway", lab=settings.lab, seed=settings.chaos.seed)
+    faults = ActiveFaults("gateway", settings.replica, lab=settings.lab, seed=settings.chaos.seed)
     HostCollector(telemetry.registry)
     metrics = GatewayMetrics(telemetry.registry)
     redis = Redis(settings.stores.redis, telemetry, faults=faults) if settings.stores.redis else None
-    client = HttpClient(faults=faults, peers={base: name for name, base in settings.urls if base})
+    replicas = balancers(settings)
+    client = HttpClient(faults=faults, peers=settings.urls.peers(), balancers=replicas)
     refusals = RefusalEvents(settings.stores.kafka, settings.gateway.rate_limit_window, faults, telemetry)
     gateway = Gateway(
         upstreams=_upstreams(settings, client, metrics),
@@ -70,6 +73,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         refusals=refusals,
     )
     BreakerStates({name: upstream.breaker for name, upstream in gateway.upstreams.items()}, telemetry.registry)
+    Ejections(replicas.values(), telemetry.registry)
 
     @asynccontextmanager
     async def life(_app: object) -> AsyncIterator[None]:
@@ -84,7 +88,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     addresses: dict[str, str] = {name: getattr(settings.urls, name) for name in gateway.upstreams}
     others: dict[str, ASGIApp] = {_SCHEMA: Schema(addresses, client)}
     if settings.lab:
-        others[_RESET] = _reset(settings, gateway, redis)
+        others[_RESET] = _reset(settings, gateway, client, redis)
     door = _Door(gateway, Router(lifespan=life), others)
     return assemble("gateway", door, settings, telemetry, faults, routes=Routes([*ENDPOINTS, _SCHEMA, _RESET]))
 
@@ -126,7 +130,7 @@ def _rate_limit(settings: Settings, redis: Redis | None) -> RateLimit | None:
     )
 
 
-def _reset(settings: Settings, gateway: Gateway, redis: Redis | None) -> ASGIApp:
+def _reset(settings: Settings, gateway: Gateway, client: HttpClient, redis: Redis | None) -> ASGIApp:
     """Return the application of ``POST /internal/reset``, by which a lab makes the gateway as good as new."""
     tokens = ServiceTokens(settings.auth, "gateway")
 
@@ -140,6 +144,7 @@ def _reset(settings: Settings, gateway: Gateway, redis: Redis | None) -> ASGIApp
             await problem(error.status, error.error)(scope, receive, send)
             return
         gateway.reset()
+        client.forget()
         if redis is not None:
             with suppress(StoreError):  # what is not there need not be emptied
                 await redis.command("FLUSHDB")

@@ -20,10 +20,9 @@ from cloudcart.services.gateway.breaker import BreakerState, CircuitBreaker
 from cloudcart.services.gateway.budget import RetryBudget
 from cloudcart.services.gateway.bulkhead import Bulkhead, SharedPool
 from cloudcart.services.gateway.metrics import GatewayMetrics
-from cloudcart.services.http_client import IDEMPOTENT, Headers, HttpClient, Response
+from cloudcart.services.http_client import FAILURES, IDEMPOTENT, Headers, HttpClient, Response
 from cloudcart.settings import Gateway
 
-_FAILURES: Final = frozenset({500, 502, 503, 504})
 _LONGEST_PAUSE: Final = 0.05  # seconds before the first repeat at most; doubles with each
 _STREAMS: Final = 500  # event streams open at the same time; they stay for hours, so they take no place in a bulkhead
 
@@ -78,7 +77,7 @@ class Upstream:
             for attempt in count():
                 try:
                     response = await self._attempt(method, target, headers, body, attempt)
-                    if response.status not in _FAILURES or not self._may_repeat(method, attempt, response):
+                    if response.status not in FAILURES or not self._may_repeat(method, attempt, response):
                         return response
                 except (UpstreamUnavailableError, UpstreamBrokenError):  # a time-out has taken its time already
                     if not self._may_repeat(method, attempt, None):
@@ -130,7 +129,7 @@ class Upstream:
             raise
         finally:
             self._durations.observe(time.perf_counter() - begun)
-        if response.status in _FAILURES:
+        if response.status in FAILURES:
             self._failed()
         else:
             self.breaker.succeeded()

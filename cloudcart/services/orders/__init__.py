@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from cloudcart.services.balancing_metrics import Ejections
 from cloudcart.services.orders import routes
 from cloudcart.services.orders.idempotency import key_retention
 from cloudcart.services.orders.metrics import OrderMetrics
@@ -32,6 +33,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     outbox = service.outbox()
     metrics = OrderMetrics(service.telemetry)
     products = ProductsClient(service)
+    Ejections(service.balancers.values(), service.telemetry.registry)
     notifier = Notifier(service)
     ordering = Ordering(service.database, outbox, products, notifier, metrics)
     charge_once = settings.orders.charge_once

@@ -82,4 +82,6 @@ class Passwords:
 def _give_way() -> None:
     """Let the threads and processes that serve requests go first; on Linux a thread has a niceness of its own."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, max(niceness, _NICENESS))  # only root may lower it

@@ -5,6 +5,7 @@ set -euo pipefail
 
 exclusions=()
 for folder in man doc info locale i18n; do exclusions+=("--dpkgopt=path-exclude=/usr/share/$folder/*"); done
+# shellcheck disable=SC2016 # the hook's "$1" is mmdebstrap's: the folder of the new system
 mmdebstrap --quiet --variant=minbase \
   "${exclusions[@]}" \
   --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -13,8 +14,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudcart.chaos.links.toxiproxy import ToxiproxyApi
+from cloudcart.exceptions import RefusedError
 
 
 class Api:
@@ -105,18 +112,18 @@ def toxic(api: Api, kind: str, stream: str = "downstream", **attributes: float) 
 
 
 def test_latency_and_its_change_and_its_end(api, proxy):
-    toxic(api, "latency", latency=80, jitter=0)
-    assert 0.078 < ask(proxy) < 0.3
-    assert api.call("PATCH", "/proxies/one/toxics/latency_downstream", {"attributes": {"latency": 30}})[0] == 200
-    assert 0.028 < ask(proxy) < 0.078
+    toxic(api, "latency", latency=600, jitter=0)
+    assert ask(proxy) > 0.598
+    assert api.call("PATCH", "/proxies/one/toxics/latency_downstream", {"attributes": {"latency": 100}})[0] == 200
+    assert 0.098 < min(ask(proxy) for _ in range(3)) < 0.598
     assert api.call("DELETE", "/proxies/one/toxics/latency_downstream") == (204, None)
-    assert ask(proxy) < 0.05
+    assert min(ask(proxy) for _ in range(3)) < 0.098
     assert api.call("GET", "/proxies/one/toxics") == (200, [])
 
 
 def test_bandwidth(api, proxy):
     toxic(api, "bandwidth", rate=1000)
-    assert 0.18 < ask(proxy, bytes(200_000)) < 0.5
+    assert 0.18 < min(ask(proxy, bytes(200_000)) for _ in range(3)) < 2
 
 
 def test_slicer(api, proxy):
@@ -135,7 +142,7 @@ def test_timeout_closes(api, proxy):
     begun = time.monotonic()
     with pytest.raises(ConnectionError, match="after 0 bytes"):
         ask(proxy)
-    assert 0.04 < time.monotonic() - begun < 1
+    assert time.monotonic() - begun > 0.04
 
 
 def test_reset_peer(api, proxy):
@@ -150,7 +157,7 @@ def test_slow_close(api, proxy):
         caller.shutdown(socket.SHUT_WR)
         begun = time.monotonic()
         assert caller.recv(1) == b""
-        assert 0.07 < time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun > 0.07
 
 
 def test_toxicity_is_drawn_for_each_connection_and_seeded(api, proxy):
@@ -162,6 +169,7 @@ def test_toxicity_is_drawn_for_each_connection_and_seeded(api, proxy):
 
     first = hits()
     assert 0 < sum(first) < 12
+    assert hits() == first, "the same seed hits the same connections after the toxic was made anew"
 
 
 def cut(address: str) -> bool:
@@ -173,9 +181,9 @@ def cut(address: str) -> bool:
 
 
 def test_a_toxic_with_a_time_to_live_goes_by_itself(api, proxy):
-    document = {"type": "latency", "attributes": {"latency": 1000}, "ttl": "100ms"}
+    document = {"type": "latency", "attributes": {"latency": 4000}, "ttl": "100ms"}
     assert api.call("POST", "/proxies/one/toxics", document)[0] == 200
-    assert ask(proxy) < 0.5
+    assert ask(proxy) < 3.9
     assert api.call("GET", "/proxies/one/toxics") == (200, [])
 
 
@@ -208,6 +216,14 @@ def test_populate(api):
     ("method", "path", "document", "status"),
     [
         ("GET", "/proxies/none", None, 404),
+        ("POST", "/proxies/one", {"upstream": 5}, 400),
+        ("POST", "/proxies/one", {"listen": ["127.0.0.1:0"]}, 400),
+        ("POST", "/proxies/one", {"listen": "nowhere"}, 400),
+        ("POST", "/proxies/one", {"enabled": "no"}, 400),
+        ("POST", "/proxies/one/toxics", {"name": ["x"], "type": "latency"}, 400),
+        ("POST", "/proxies/one/toxics", {"name": 5, "type": "latency"}, 400),
+        ("POST", "/proxies/one/toxics", {"type": "latency", "attributes": {"latency": 10**400}}, 400),
+        ("POST", "/proxies/one/toxics", {"type": "latency", "ttl": "99h"}, 400),
         ("POST", "/proxies", {"name": "one", "upstream": "127.0.0.1:1"}, 409),
         ("POST", "/proxies", {"upstream": "127.0.0.1:1"}, 400),
         ("POST", "/proxies", {"name": "x", "upstream": "nonsense"}, 400),
@@ -226,7 +242,42 @@ def test_refusals(api, proxy, method, path, document, status):
     got, said = api.call(method, path, document)
     assert got == status
     assert said["error"]
+    assert "pydantic" not in said["error"]
     assert said["status"] == status
+    assert ask(proxy) < 5, "the proxy goes on as it was"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+FIELDS = ("name", "type", "stream", "toxicity", "attributes", "ttl", "seed", "per", "listen", "upstream", "enabled")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["POST", "PATCH"]), st.sampled_from(["", "/one", "/one/toxics",
+       "/one/toxics/latency_downstream"]), st.dictionaries(st.sampled_from(FIELDS), JSON | st.just("latency")) | JSON),
+       max_size=5))  # fmt: skip
+def test_any_document_is_taken_or_refused(requests):
+    """Whatever is asked, the answer is a document or a refusal, and what was made can be shown and ended."""
+
+    async def ask_all() -> None:
+        api = ToxiproxyApi()
+        try:
+            await api.create({"name": "one", "upstream": "127.0.0.1:1", "enabled": False})
+            await api.answer("POST", "/proxies/one/toxics", {"type": "latency"})
+            for method, path, document in requests:
+                with suppress(RefusedError):
+                    await api.answer(method, f"/proxies{path}", document)
+            status, shown = await api.answer("GET", "/proxies", {})
+            assert status == 200
+            assert json.dumps(shown)
+            for name in shown:
+                assert await api.answer("DELETE", f"/proxies/{name}", {}) == (204, None)
+        finally:
+            api.close()
+
+    asyncio.run(ask_all())
 
 
 def test_the_client_of_toxiproxy_unchanged(api):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from cloudcart.units import format_duration
 DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "fault-contracts.md"
 WRITING: Final = bool(os.environ.get("CLOUDCART_WRITE_CONTRACTS"))
 SEEDS: Final = (1, 2, 3) if WRITING else (1,)
+BEYOND_THE_LAB: Final = set() if os.environ.get("CLOUDCART_KAFKA_HOME") else {"broker_kill"}
+"""What a lab on this machine cannot do: the mock broker would lose its messages."""
 _SPARE: Final = 0.0 if WRITING else 10.0  # seconds beyond the declared times, where other tests use the machine, too
 _REST: Final = 30.0  # seconds in which the last fault's traces go
 _TTL: Final = "60s"
@@ -55,14 +58,15 @@ def table(request: pytest.FixtureRequest) -> Iterator[dict[str, list[Measured] |
 
 
 @pytest.mark.parametrize("kind", sorted(FAULTS))
-def test_the_quantity_moves_and_comes_back(shop: Any, table: dict[str, Any], kind: str) -> None:
-    try:
+def test_the_quantity_moves_and_comes_back_or_the_lab_says_what_is_missing(
+    shop: Any, table: dict[str, Any], kind: str
+) -> None:
+    if kind in BEYOND_THE_LAB:
+        with pytest.raises(FaultError, match=re.escape(FAULTS[kind].needs)) as refused:
+            measure(shop, kind, 1)
+        table[kind] = str(refused.value).partition(": ")[2]
+    else:
         table[kind] = [measure(shop, kind, seed) for seed in SEEDS]
-    except FaultError as error:
-        if not FAULTS[kind].needs or FAULTS[kind].needs not in str(error):
-            raise
-        table[kind] = sentence = str(error).partition(": ")[2]
-        pytest.skip(sentence)  # the backend cannot do it
 
 
 def measure(shop: Any, kind: str, seed: int) -> Measured:

@@ -149,23 +149,30 @@ def auth() -> Auth:
 def edge(auth: Auth, caplog: pytest.LogCaptureFixture) -> Callable[..., Any]:
     """Return a context manager that runs a gateway: ``async with edge({"gateway.cache": "off"}, lab=True) as it``.
 
-    A service that is None is not there: nobody listens at its address.
+    Nobody listens where the services in ``down`` should be. With ``replicas=2`` there is a service ``products/1``, too.
     """
     caplog.set_level(logging.CRITICAL, logger="cloudcart")  # undone with the test
 
     @asynccontextmanager
     async def run(
-        overrides: dict[str, object] | None = None, *, redis: str = "", lab: bool = True, down: tuple[str, ...] = ()
+        overrides: dict[str, object] | None = None,
+        *,
+        redis: str = "",
+        lab: bool = True,
+        down: tuple[str, ...] = (),
+        replicas: int = 1,
     ) -> AsyncIterator[Edge]:
         async with AsyncExitStack() as stack:
-            services = {name: FakeService(ok) for name in UPSTREAMS}
+            further = [f"products/{number}" for number in range(1, replicas)]
+            services = {name: FakeService(ok) for name in (*UPSTREAMS, *further)}
             urls = {name: await stack.enter_async_context(service.serving()) for name, service in services.items()}
             urls |= dict.fromkeys(down, "http://127.0.0.1:1")
+            more = tuple(urls.pop(name) for name in further)
             settings = Settings(
                 lab=lab,
                 log_level="error",
                 auth=auth,
-                urls=Urls(**{**urls, "chaos": urls["chaos"]}),
+                urls=Urls(**{**urls, "chaos": urls["chaos"], "products_replicas": more}),
                 stores=Stores(redis=redis),
             ).with_overrides(overrides or {})
             registry = CollectorRegistry()
