@@ -23,6 +23,7 @@ from cloudcart.asyncapi import asyncapi_document
 from cloudcart.cli.output_schema import PROMISED, output_schema
 from cloudcart.cli.program import program
 from cloudcart.pytest_plugin import fixtures, plugin, target
+from cloudcart.pytest_plugin.markers import MARKERS
 from cloudcart.signals import SIGNALS
 
 HERE: Final = Path(__file__).parent
@@ -160,7 +161,7 @@ def _type(field: Mapping[str, Any]) -> str:
 
 def pytest_plugin() -> str:
     """Markers, fixtures, options and their ini twins."""
-    markers = [(name, *meaning.partition("): ")[::2]) for name, meaning in plugin.MARKERS.items()]
+    markers = [(name, *meaning.partition("): ")[::2]) for name, meaning in MARKERS.items()]
     return _page(
         [
             "## Markers",

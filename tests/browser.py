@@ -8,6 +8,7 @@ README anew.
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "notebooks" / "runs"
 NAMES = ("orders_with_retries", "orders_without_retries", "stall_under_closed_load")
 """A run that passed, one that failed, one without a verdict."""
+FULL = "full"
+"""A made-up run in which nothing is missing that a report can show."""
 
 CONTRASTS = """() => {
     const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
@@ -70,6 +73,9 @@ def reports(tmp_path_factory):
     for name in NAMES:
         folder = shutil.copytree(RUNS / name, tmp_path_factory.mktemp("runs") / name)
         made[name] = write_report(Run.load(folder).record, folder)
+    folder = tmp_path_factory.mktemp("runs")
+    record = runpy.run_path(str(ROOT / "tests" / "report" / "conftest.py"))["record"]
+    made[FULL] = write_report(record(folder, broken_errors=0.08).run, folder)
     return made
 
 
@@ -106,7 +112,7 @@ def test_the_verdict_and_the_claim_are_what_one_sees_first(opened, name):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, FULL])
 def test_it_is_accessible(opened, name, theme):
     results = Axe().run(opened(name, theme), options=RULES)
     assert len(results.response["passes"]) > 20  # the rules were applied
@@ -115,7 +121,7 @@ def test_it_is_accessible(opened, name, theme):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_what_is_written_in_charts_can_be_read(opened, theme):
-    contrasts = opened(NAMES[0], theme).evaluate(CONTRASTS)
+    contrasts = opened(FULL, theme).evaluate(CONTRASTS)
     assert len(contrasts) >= 10
     assert {kind: round(ratio, 2) for kind, ratio in contrasts.items() if ratio < 4.5} == {}
 
@@ -129,7 +135,7 @@ def test_the_themes_differ(opened):
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, FULL])
 def test_nothing_scrolls_sideways(opened, name, width):
     page = opened(name, width=width)
     page.locator("details").evaluate_all("all => all.forEach(it => it.open = true)")

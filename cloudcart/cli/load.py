@@ -60,8 +60,9 @@ def load(
 ) -> None:
     """Give a running lab load and say what clients saw.
 
-    JOURNEY is browse, register, checkout, tracking, admin, mixed, or a file of yours. Every request is a row in
-    requests.parquet. Exit code 3 when the generator was itself the bottleneck, so that the figures say nothing.
+    JOURNEY is admin, browse, checkout, mixed, persistent, register, rush, storm, tracking, or a file of yours. Every
+    request is a row in requests.parquet. Exit code 3 when the generator was itself the bottleneck, so that the figures
+    say nothing.
 
     \b
     cloudcart load checkout --rate 40 --duration 60s

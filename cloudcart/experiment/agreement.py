@@ -1,8 +1,9 @@
 """The same objective read by three: the clients, the gateway, and the service behind it. Do they tell one story?
 
 Clients count from when a request was due, the gateway from when it took it up, the service sees its own part only, so
-the inner ones may be shorter, never longer. A disagreement is reported beside the verdict; ``judgement`` asks whether
-traffic and errors as a whole agree well enough to conclude anything.
+the inner ones may be shorter, never longer. Where cache, retries or breaker stand between gateway and service, the two
+answer different requests: that is said, and their figures are not held against each other. A disagreement is reported
+beside the verdict; ``judgement`` asks whether traffic and errors as a whole agree well enough to conclude anything.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def agreement(readings: Readings, objectives: Iterable[Objective]) -> list[dict[
     asked = {
         (objective.signal, objective.route, objective.phase): objective
         for objective in objectives
-        if golden_signal(objective.signal).of_requests and objective.service in (None, "gateway")
+        if golden_signal(objective.signal).of_requests
+        and objective.service in (None, "gateway", _behind(objective.route))
     }
     return [entry for objective in asked.values() if (entry := _entry(readings, objective))]
 
@@ -43,15 +45,23 @@ def _entry(readings: Readings, objective: Objective) -> dict[str, Any] | None:
         who: readings.of_source(source, objective.signal, window, where, objective.route)
         for who, (source, where) in asked.items()
     }
-    detail = _misfit(found["clients"], found["gateway"])
+    said = [_misfit("clients", found["clients"], "gateway", found["gateway"])]
+    remark = ""
+    if service:
+        outer, inner = (
+            readings.of_source("scrape", "traffic", window, who, objective.route) for who in ("gateway", service)
+        )
+        remark = _different_requests(outer, service, inner)
+        said += [] if remark else [_misfit("gateway", found["gateway"], service, found[service])]
+    misfits = [misfit for misfit in said if misfit]
     return {
         "signal": objective.signal,
         "unit": objective.unit,
         "route": objective.route,
         "phase": objective.phase,
         "readings": {who: reading.value for who, reading in found.items()},
-        "agrees": detail is None,
-        "detail": detail or "",
+        "agrees": not misfits,
+        "detail": "; ".join([*misfits, remark] if remark else misfits),
     }
 
 
@@ -62,24 +72,29 @@ def _behind(route: str | None) -> str | None:
     return name if name in SERVICES else None
 
 
-def _misfit(clients: Reading, gateway: Reading) -> str | None:
-    """Say how the gateway's figure contradicts the clients'; None where it does not, or nobody knows.
+def _misfit(outside: str, outer: Reading, inside: str, inner: Reading) -> str | None:
+    """Say how the figure of who is further inside contradicts the other's; None where it does not, or nobody knows.
 
-    Latency may be longer for clients, who also wait to be taken up. Shares of requests must be the same, within what
+    Latency may be longer outside, where one also waits to be taken up. Shares of requests must be the same, within what
     both intervals allow.
     """
-    if clients.value is None or gateway.value is None:
+    if outer.value is None or inner.value is None:
         return None
-    longer = _beyond(gateway, clients)
-    other = golden_signal(clients.signal).family != "latency" and _beyond(clients, gateway)
+    longer = _beyond(inner, outer)
+    other = golden_signal(outer.signal).family != "latency" and _beyond(outer, inner)
     if not (longer or other):
         return None
-    unit = clients.unit
-    where = f" of {clients.route}" if clients.route else ""
-    return (
-        f"clients and gateway disagree on {clients.signal}{where}: {format_amount(clients.value, unit)} and "
-        f"{format_amount(gateway.value, unit)}"
-    )
+    where = f" of {outer.route}" if outer.route else ""
+    amounts = " and ".join(format_amount(reading.value, reading.unit) for reading in (outer, inner))
+    return f"{outside} and {inside} disagree on {outer.signal}{where}: {amounts}"
+
+
+def _different_requests(gateway: Reading, service: str, inner: Reading) -> str:
+    """Say that the service answered other requests than the gateway did; empty if the same, or nobody knows."""
+    if gateway.value is None or inner.value is None or not (_beyond(gateway, inner) or _beyond(inner, gateway)):
+        return ""
+    amounts = [format_amount(reading.value, reading.unit) for reading in (inner, gateway)]
+    return f"{service} answered {amounts[0]} of the gateway's {amounts[1]} (cache, retries or breaker between them)"
 
 
 def _beyond(larger: Reading, smaller: Reading) -> bool:

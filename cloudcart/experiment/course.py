@@ -1,36 +1,26 @@
-"""The part of a run in which time passes: follows the schedule, watches guard rails, waits for recovery.
+"""The part of a run in which time passes: follows the schedule, ends early if it must, waits for recovery.
 
-Owned by ``run.py``, which decides what happens before and after. Times are unix seconds unless said otherwise.
+What must end it is said by ``guard`` and ``fail_fast``. Owned by ``run.py``, which decides what happens before and
+after. Times are unix seconds unless said otherwise.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from cloudcart.exceptions import LoadError
 from cloudcart.experiment.experiment import Experiment
+from cloudcart.experiment.fail_fast import FailFast
+from cloudcart.experiment.guard import SETTLING, GuardRails
 from cloudcart.experiment.schedule import timeline
 from cloudcart.lab import InjectedFault, Lab
 from cloudcart.load import LoadRun
-from cloudcart.signals import (
-    Judgement,
-    Reading,
-    RowsSource,
-    ScrapeLog,
-    SteadyState,
-    Verdict,
-    Window,
-    judge,
-    time_to_recover,
-)
+from cloudcart.signals import Judgement, Reading, ScrapeLog, SteadyState, Window, time_to_recover
 
 _TICK: Final = 0.1
-_SETTLING: Final = 1.0  # seconds after which a row that was due is taken to be there
-_GUARDED: Final = 2.0  # seconds over which an objective must be broken to abort ..
-_LOOK: Final = 0.5  # .. and how often that is looked at
+_LOOK: Final = 0.5  # seconds between two looks at what may end the run early
 
 
 class Progress(NamedTuple):
@@ -51,15 +41,37 @@ def unwatched(progress: Progress) -> None:
 
 
 class Course:
-    """The part of a run in which time passes: follows the schedule and notices when it must end early."""
+    """The part of a run in which time passes: follows the schedule and notices when it must end early.
 
-    def __init__(self, experiment: Experiment, lab: Lab, load: LoadRun, watch: ScrapeLog, watcher: Watcher) -> None:
+    Args:
+        experiment: whose schedule and guard rails.
+        lab: where faults are injected.
+        load: what is given meanwhile.
+        watch: takes scrapes at the edges of phases.
+        watcher: told what is going on.
+        fail_fast: end as soon as an objective cannot hold any more.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        lab: Lab,
+        load: LoadRun,
+        watch: ScrapeLog,
+        watcher: Watcher,
+        *,
+        fail_fast: bool = False,
+    ) -> None:
         self._experiment, self._lab, self._load, self._watch, self._watcher = experiment, lab, load, watch, watcher
         self._planned = experiment.phases(load.started)
         self._edges: dict[float, float] = {}
         self._active: dict[int, InjectedFault] = {}
         self.injected: list[InjectedFault] = []
         self.aborted: Judgement | None = None
+        self._guards = GuardRails(experiment.abort_if, load.rows, lambda: watch.scrapes, lab.metric_names)
+        even = not load.profile.stages  # of a load that may still grow nobody knows how much good it may bring
+        self._fail_fast = FailFast(experiment.objectives if fail_fast and even else (), load.rows)
+        self._lost = False
         self._next_look = 0.0
 
     def follow(self) -> None:
@@ -78,7 +90,7 @@ class Course:
 
     def wait_until_steady(self) -> Reading | None:
         """Return the time from the last heal until the shop was as good as before, waiting for it if need be."""
-        if not self.injected:
+        if not self.injected or self._lost:
             return None
         healed = max(fault.window.end for fault in self.injected)
         steady = SteadyState.seen(self._load.rows(), next(p for p in self.phases() if p.name == "steady"))
@@ -86,7 +98,7 @@ class Course:
             return None
         end = min(healed + self._experiment.recovery_deadline, self._load.started + self._experiment.load_seconds)
         while True:
-            now = min(time.time() - _SETTLING, end)
+            now = min(time.time() - SETTLING, end)
             found = time_to_recover(self._load.rows(), healed, steady, until=now)
             if found.value is not None or now >= end or not self._load.running:
                 return found
@@ -110,27 +122,37 @@ class Course:
         while (left := self._load.started + at - time.time()) > 0:
             if not self._load.running and left > _TICK:
                 raise LoadError(f"the load generator ended {left:.1f}s early; see generator.log in the run's folder")
-            self.aborted = self._guard_rail()
-            if self.aborted:
-                self._edge(at)
+            if self._must_end():
+                self._edge(next(phase.end for phase in self._experiment.phases(0.0) if phase.end not in self._edges))
                 return False
             self._watcher(self._progress())
             time.sleep(min(left, _TICK))
         return True
 
-    def _guard_rail(self) -> Judgement | None:
-        """Return what was broken over the last two seconds although the experiment says to stop then."""
+    def _must_end(self) -> bool:
+        """Say, now and then, whether a guard rail is broken or an objective cannot hold any more."""
         now = time.time()
-        if not self._experiment.abort_if or not self._active or now < self._next_look:
-            return None
+        if now < self._next_look:
+            return False
         self._next_look = now + _LOOK
-        rows = RowsSource(self._load.rows())
-        window = Window(now - _SETTLING - _GUARDED, now - _SETTLING, "guard")
-        for objective in self._experiment.abort_if:
-            found = judge(objective, rows.read(objective.signal, window, route=objective.route))
-            if found.verdict is Verdict.FAIL:
-                return replace(found, objective=replace(objective, name=f"guard rail {objective.text}"))
-        return None
+        if self._active:
+            self.aborted = self._guards.broken(now)
+        if self.aborted is None:
+            self.aborted = self._fail_fast.lost(self._begun())
+            self._lost = self.aborted is not None
+        return self.aborted is not None
+
+    def _begun(self) -> dict[str | None, Window]:
+        """Return the phases after the warm-up that have begun, with the ends they will have; under None, all of it."""
+        started = self._load.started
+        begun = [phase for phase in self._experiment.phases(0.0)[1:] if phase.start in self._edges]
+        found: dict[str | None, Window] = {
+            phase.name: Window(self._edges[phase.start], self._edges.get(phase.end, started + phase.end), phase.name)
+            for phase in begun
+        }
+        if begun:
+            found[None] = Window(self._edges[begun[0].start], started + self._experiment.load_seconds)
+        return found
 
     def _progress(self) -> Progress:
         now = time.time()

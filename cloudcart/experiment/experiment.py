@@ -6,18 +6,26 @@ Made by the pytest plugin and the command line from a scenario's markers (``scen
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cloudcart.exceptions import UsageError
 from cloudcart.faults import Fault, parse_fault
 from cloudcart.load import LoadProfile
-from cloudcart.signals import Objective, Window, golden_signal
+from cloudcart.signals import Objective, Window
 from cloudcart.units import Duration, Share, defaults_as_text
 
 TTL_MARGIN = 5.0
 """Seconds by which a scheduled fault's time to live exceeds its duration: the schedule heals it, the TTL is the net."""
+
+_ONLY_AFTERWARDS: Final = {
+    "recovery": "is known only after the last heal",
+    "alert": "is counted from the first fault, not over two seconds",
+    "memory_growth": "is what a whole phase adds, not two seconds of it",
+    "lag_end": "is about a phase's end; 'lag' can be watched meanwhile",
+}
+"""Signals that nobody can read over the last two seconds of a run that goes on, and why."""
 
 
 class ScheduledFault(BaseModel):
@@ -46,7 +54,9 @@ class Experiment(BaseModel):
     faults: tuple[ScheduledFault, ...] = ()
     objectives: tuple[Objective, ...] = ()
     steady: tuple[Objective, ...] = Field((), description="must hold before the first fault, else nothing is concluded")
-    abort_if: tuple[Objective, ...] = Field((), description="broken over two seconds: heal at once and stop")
+    abort_if: tuple[Objective, ...] = Field(
+        (), description="broken over two seconds while a fault acts: heal at once and stop"
+    )
     settings: dict[str, str] = Field(default_factory=dict, description="settings of the shop that this is about")
     seed: int = Field(0, ge=0)
     time_scale: float = Field(1.0, gt=0, description="how many times faster SLO periods and burn-rate windows run")
@@ -70,6 +80,13 @@ class Experiment(BaseModel):
                     f"{self.name}: {scheduled.fault.label} starts at {scheduled.start:g}s, within the warm-up of "
                     f"{self.load.warmup:g}s; start it later"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _guard_rails_can_be_read(self) -> Self:
+        for objective in self.abort_if:
+            if why := _unguarded(objective):
+                raise UsageError(f"{self.name}: {objective.text} cannot be a guard rail (abort_if): {why}")
         return self
 
     @model_validator(mode="after")
@@ -97,19 +114,6 @@ class Experiment(BaseModel):
         """How long the load lasts."""
         return self.load.duration if self.load else 0.0
 
-    def failing_fast(self) -> Self:
-        """Return it with every objective on requests as a guard rail while faults act, so that it ends at the first
-        that is clearly broken.
-        """
-        guards = (
-            objective
-            for objective in self.objectives
-            if objective.source == "client"
-            and golden_signal(objective.signal).of_requests
-            and objective.phase in (None, "fault")
-        )
-        return self.model_copy(update={"abort_if": (*self.abort_if, *guards)})
-
     def seeded(self, fault: Fault) -> Fault:
         """Return the fault as this run injects it: with a seed, its control arm, a TTL that outlives its schedule."""
         scheduled = next(item for item in self.faults if item.fault is fault)
@@ -135,3 +139,14 @@ class Experiment(BaseModel):
             Window(broken, healed, "fault"),
             Window(healed, end, "recovery"),
         )
+
+
+def _unguarded(objective: Objective) -> str:
+    """Say why an objective cannot be watched over two seconds while a run goes on; empty if it can."""
+    if objective.signal in _ONLY_AFTERWARDS:
+        return f"{objective.signal} {_ONLY_AFTERWARDS[objective.signal]}; write it as an objective"
+    if objective.source == "prometheus":
+        return "a Prometheus server looks too seldom to tell two seconds; write source='scrape'"
+    if objective.phase in ("steady", "recovery"):
+        return f"it is watched while faults act, not in the {objective.phase} phase; leave phase out"
+    return ""

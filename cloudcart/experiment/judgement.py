@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cloudcart.experiment.agreement import agreement
 from cloudcart.experiment.arms import compare_arms, read_rows
+from cloudcart.experiment.budgets import budgets
 from cloudcart.experiment.experiment import Experiment
 from cloudcart.experiment.readings import Readings, overview
 from cloudcart.lab import InjectedFault, InvariantResult
@@ -92,6 +93,7 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
         doubts = [*evidence.notes, *_doubts(evidence, readings)]
         seen = overview(readings, evidence.services)
         agreed = agreement(readings, evidence.experiment.objectives)
+        spent = budgets(readings, evidence.experiment.objectives, evidence.experiment.time_scale)
     if evidence.aborted:
         judged.append(evidence.aborted)
     verdict = merge([*(found.verdict for found in judged), *(Verdict(found.verdict) for found in evidence.invariants)])
@@ -105,6 +107,7 @@ def judge_run(evidence: Evidence) -> dict[str, Any]:
         "readings": [reading.document() for reading in seen],
         "agreement": agreed,
         "arms": _arms(evidence),
+        "budgets": spent,
         "notes": [*doubts, *(found["detail"] for found in agreed if not found["agrees"])],
     }
 
@@ -144,16 +147,25 @@ def _misfire(fault: InjectedFault) -> str | None:
 def _disagreements(readings: Readings) -> list[str]:
     """Compare what clients saw with what the gateway counted, over the whole run.
 
-    A request at an edge of the run may count on either side: in a short run that is more than the sources' tolerance.
+    A request at an edge of the run may count on either side: in a short run that is more than the sources' tolerance,
+    and where a run ends while requests wait for their answers, it is all of these.
     """
     found, whole = [], readings.whole()
     tolerance = max(TOLERANCE, 2 * _EDGE / whole.seconds) if whole.seconds else 1.0
+    across = readings.across(whole)
     for text in _COMPARED:
         objective = Objective.parse(text, service="gateway")
         pair = [readings.read(source, objective, whole) for source in ("client", "scrape")]
-        if said := disagreement(pair, tolerance):
+        if not _explained(pair, across) and (said := disagreement(pair, tolerance)):
             found.append(said)
     return found
+
+
+def _explained(pair: Sequence[Reading], across: float) -> bool:
+    """Say whether two readings differ by no more than the share of requests that were under way at the edges."""
+    first, second = (reading.value or 0.0 for reading in pair)
+    scale = 1.0 if pair[0].unit == "ratio" else max(first, second)
+    return abs(first - second) <= across * scale
 
 
 def _arms(evidence: Evidence) -> dict[str, Any] | None:

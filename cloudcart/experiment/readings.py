@@ -94,6 +94,13 @@ class Readings:
             return Window(0.0, 0.0)
         return Window(min(phase.start for phase in measured), max(phase.end for phase in measured), WHOLE)
 
+    def across(self, window: Window) -> float:
+        """Return the share of the window's requests that were under way at one of its edges, as clients saw it."""
+        rows = self._sources["client"]
+        assert isinstance(rows, RowsSource)
+        requests = rows.read("traffic", window).samples
+        return (rows.under_way(window.start) + rows.under_way(window.end)) / requests if requests else 0.0
+
     def measured(self) -> list[Window]:
         """The phases after the warm-up."""
         return [phase for name, phase in self._phases.items() if name != "warmup"]

@@ -28,7 +28,15 @@ _TRAFFIC_DEADLINE: Final = 15.0
 """Seconds within which the first request must be answered."""
 
 
-def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", watcher: Watcher = unwatched) -> Run:
+def run(
+    experiment: Experiment,
+    lab: Lab,
+    *,
+    folder: Path,
+    command: str = "",
+    watcher: Watcher = unwatched,
+    fail_fast: bool = False,
+) -> Run:
     """Execute ``experiment`` on ``lab`` and return the run.
 
     1 save the record; 2 heal and reset the lab; 3 check that it is steady; 4 start load and wait until traffic flows;
@@ -41,6 +49,7 @@ def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", wa
         folder: where the run's own folder is made.
         command: what somebody types to run this again.
         watcher: told what is going on, ten times a second.
+        fail_fast: end as soon as an objective cannot hold any more, whatever came.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -57,7 +66,7 @@ def run(experiment: Experiment, lab: Lab, *, folder: Path, command: str = "", wa
         watch = opened.enter_context(ScrapeLog(scraper))
         load = opened.enter_context(_start(experiment, lab, record.directory, watcher))  # 4
         opened.callback(lab.heal)
-        course = Course(experiment, lab, load, watch, watcher)
+        course = Course(experiment, lab, load, watch, watcher, fail_fast=fail_fast)
         try:
             course.follow()  # 5
         finally:

@@ -29,10 +29,8 @@ from cloudcart.load.models import ClosedModel, OpenModel
 from cloudcart.load.page import LOOPBACK, serve_page
 from cloudcart.load.profile import LoadProfile
 from cloudcart.load.rows import Row, RowWriter
+from cloudcart.load.specification import DRAIN
 from cloudcart.load.tally import Tally
-
-DRAIN: Final = 5.0
-"""Seconds that visits under way get to end once the load is over, unless the parent says otherwise."""
 
 FLUSH_INTERVAL: Final = 0.05
 """Seconds between two writes of rows: at most so much is lost when this process is killed."""

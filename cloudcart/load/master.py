@@ -23,8 +23,8 @@ from cloudcart.load.control import Control
 from cloudcart.load.journey_file import load_journey
 from cloudcart.load.page import LOOPBACK, serve_page
 from cloudcart.load.profile import LoadProfile
+from cloudcart.load.specification import DRAIN
 
-_DRAIN: Final = 5.0
 _GRACE: Final = 60.0  # seconds beyond the load after which a master that nobody ends is ended
 _DEADLINE: Final = 50.0  # seconds for all workers to report; sooner than the parent loses patience
 _LOOK: Final = 0.02
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     """Serve one load; return the exit code (0: it ran, 2: it cannot)."""
     spec = json.loads(Path(arguments[0]).read_text())
     profile = LoadProfile.model_validate(spec["profile"])
-    control = Control(at_end=lambda: None, seconds=profile.duration + _DRAIN + _GRACE, drain=_DRAIN)
+    control = Control(at_end=lambda: None, seconds=profile.duration + DRAIN + _GRACE, drain=DRAIN)
     try:
         runner = _runner(spec, control)
         _wait_for_workers(runner, profile.workers)

@@ -18,13 +18,12 @@ from cloudcart.load.child import GeneratorProcess
 from cloudcart.load.profile import LoadProfile
 from cloudcart.load.report import GeneratorReport
 from cloudcart.load.rows import FINAL_FILE, Columns, RowReader, write_parquet
-from cloudcart.load.specification import live_file
+from cloudcart.load.specification import DRAIN, live_file
 from cloudcart.units import parse_duration
 
 START_DEADLINE: Final = 60.0
 """Seconds within which the clock of a load must have started."""
 
-_DRAIN: Final = 5.0  # as in ``generator``, which must not be imported here
 _PATIENCE: Final = 5.0  # beyond the drain, before a generator that should have ended is killed
 _AHEAD: Final = 0.1  # seconds from the order to begin until several workers do
 _LOOK: Final = 0.05  # seconds between two looks at the rows
@@ -108,14 +107,14 @@ class LoadRun:
         Raises:
             LoadError: the generator died.
         """
-        left = self.profile.duration + _DRAIN + _PATIENCE if seconds is None else parse_duration(seconds)
+        left = self.profile.duration + DRAIN + _PATIENCE if seconds is None else parse_duration(seconds)
         self._listen_until(time.monotonic() + left, lambda: False)
         if self._early_end:
             raise LoadError(self._early_end)
 
     # Its end
 
-    def stop(self, drain: str | float = _DRAIN) -> Path:
+    def stop(self, drain: str | float = DRAIN) -> Path:
         """End the load and return the path of ``requests.parquet``. Calling it again returns the same.
 
         Args:

@@ -18,6 +18,9 @@ from cloudcart.exceptions import UsageError
 from cloudcart.load.profile import LoadProfile
 from cloudcart.load.rows import LIVE_FILE
 
+DRAIN: Final = 5.0
+"""Seconds that visits under way get to end once the load is over, unless the parent says otherwise."""
+
 MASTER: Final = -1
 """The part of a shared load that gives none: Locust's master."""
 

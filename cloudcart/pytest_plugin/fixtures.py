@@ -17,8 +17,10 @@ import pytest
 from cloudcart.exceptions import CloudCartError, UnsupportedError
 from cloudcart.pytest_plugin import coverage, plugin
 from cloudcart.pytest_plugin.cases import report_cases
+from cloudcart.pytest_plugin.markers import MARKERS
 from cloudcart.pytest_plugin.options import flag, number, report_dir, setting, shop_settings, whole
 from cloudcart.pytest_plugin.session_lab import SessionLab
+from cloudcart.pytest_plugin.timing import Stopwatch, load_seconds
 from cloudcart.pytest_plugin.turn import Turn
 
 if TYPE_CHECKING:
@@ -102,16 +104,15 @@ def cloudcart_experiment(
     from cloudcart.experiment.scenario import experiment_from_markers, first_sentence
 
     with _clear_errors():
-        experiment = experiment_from_markers(
+        return experiment_from_markers(
             getattr(request.node, "originalname", request.node.name).removeprefix("test_"),
             first_sentence(inspect.getdoc(request.function) or ""),
-            [mark for mark in reversed(list(request.node.iter_markers())) if mark.name in plugin.MARKERS],
+            [mark for mark in reversed(list(request.node.iter_markers())) if mark.name in MARKERS],
             seed=cloudcart_seed + cloudcart_repetition,
             settings={**cloudcart_settings, **shop_settings(request.config)},
             time_scale=cloudcart_time_scale,
             of_the_shop="cloudcart_target" not in request.fixturenames,
         )
-    return experiment.failing_fast() if flag(request.config, "fail_fast") else experiment
 
 
 @pytest.fixture
@@ -126,14 +127,19 @@ def cloudcart_lab(
         lab.require(item.fault for item in cloudcart_experiment.faults)
         if setting(request.config, "reuse"):
             require_settings(lab, cloudcart_experiment)
-    lab.reset()
+    reset = Stopwatch()
+    with reset.running():
+        lab.reset()
     watched = coverage.Watched(lab) if flag(request.config, "coverage") else None
     try:
         yield lab
     finally:
         if watched is not None:
             request.config.stash[plugin.FINDINGS].append(watched.finding())
-        lab.reset()
+        with reset.running():
+            lab.reset()
+        if "cloudcart_run" in request.fixturenames:
+            request.config.stash[plugin.FINDINGS].append({"reset_seconds": reset.seconds})
 
 
 @pytest.fixture
@@ -212,14 +218,22 @@ def cloudcart_run(
     """The scenario's run: load given, faults injected and healed, verdict reached, report written."""
     from cloudcart.experiment import run
 
-    with _clear_errors(), cloudcart_turn.taken():
+    running = Stopwatch()
+    with _clear_errors(), cloudcart_turn.taken(), running.running():
         finished = run(
             cloudcart_experiment,
             cloudcart_lab,
             folder=cloudcart_report_dir,
             command=f"pytest {request.node.nodeid} --cloudcart-seed {cloudcart_experiment.seed}",
+            fail_fast=flag(request.config, "fail_fast"),
         )
-    found = {"run": str(finished.directory), "summary": finished.summary, "scenario": cloudcart_experiment.name}
+    found = {
+        "run": str(finished.directory),
+        "summary": finished.summary,
+        "scenario": cloudcart_experiment.name,
+        "run_seconds": running.seconds,
+        "load_seconds": load_seconds(finished.record),
+    }
     request.config.stash[plugin.FINDINGS].append(found)
     request.node.user_properties += [
         (f"cloudcart_{name}", str(finished.record[name])) for name in ("verdict", "seed", "directory")

@@ -35,7 +35,9 @@ OPTIONS: Final = (
 FLAGS: Final = (
     Option("keep", "", "leave the lab running at the end and say how to attach to it"),
     Option(
-        "fail-fast", "", "end a scenario as soon as an objective is clearly broken, instead of watching it to the end"
+        "fail-fast",
+        "",
+        "end a scenario as soon as an objective cannot hold any more, whatever came; the verdict stays the same",
     ),
     Option("coverage", "", "say which links and routes were broken by which kind of fault; also as coverage.html"),
 )

@@ -12,21 +12,12 @@ from typing import Any, Final
 import pytest
 
 from cloudcart.pytest_plugin.cases import CaseNames
+from cloudcart.pytest_plugin.markers import MARKERS
 from cloudcart.pytest_plugin.options import add_options, entries, report_dir, setting, whole
 
 pytest_plugins = ("cloudcart.pytest_plugin.fixtures", "cloudcart.pytest_plugin.target")
 
 pytest_addoption = add_options
-
-MARKERS: Final = {
-    "cloudcart_load": "(journey, rate=, users=, duration=, warmup=, control=, ...): the load of this scenario",
-    "cloudcart_fault": "(kind, target=, start=, duration=, ...): a fault, when it starts and how long it acts",
-    "cloudcart_slo": "(objective, route=, service=, phase=, source=, slo=): what must hold, as 'p99 < 2s'",
-    "cloudcart_steady": "(objective, ...): what must hold before the first fault, else nothing is concluded",
-    "cloudcart_abort_if": "(objective, ...): when this objective is broken for two seconds, heal and stop",
-    "cloudcart_settings": "({name: value}): settings of the shop that this scenario is about",
-}
-"""Marker names and what they take; ``experiment.scenario`` reads them."""
 
 FINDINGS: Final = pytest.StashKey[list[dict[str, Any]]]()
 """What this process has to tell at the end: finished runs, injected faults, labs that were kept. Plain JSON values,
@@ -70,6 +61,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if times > 1:
         names = [f"repeat{number}" for number in range(1, times + 1)]
         metafunc.parametrize("cloudcart_repetition", range(times), ids=names, indirect=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let tests follow each other that need a lab with the same settings, so that it is started once.
+
+    After plugins that shuffle. A lab that is up already is nobody's to restart, so then the order stays.
+    """
+    if sum(map(_needs_a_lab, items)) > 1 and not (setting(config, "reuse") or setting(config, "url")):
+        from cloudcart.pytest_plugin.order import grouped, settings_of
+
+        items[:] = grouped(items, _needs_a_lab, settings_of)
+
+
+def _needs_a_lab(item: pytest.Item) -> bool:
+    return "cloudcart_lab" in getattr(item, "fixturenames", ())
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

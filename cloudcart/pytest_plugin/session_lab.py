@@ -11,6 +11,7 @@ import pytest
 
 from cloudcart.pytest_plugin import plugin
 from cloudcart.pytest_plugin.options import flag, setting
+from cloudcart.pytest_plugin.timing import Stopwatch
 from cloudcart.pytest_plugin.turn import Turn
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ class SessionLab:
         """Return a running lab with just these settings."""
         if self._lab is None or settings != self._settings:
             self.close()
-            with self._turn.taken():
+            start = Stopwatch()
+            with self._turn.taken(), start.running():
                 self._lab, self._settings = self._begin(settings), settings
+            self._config.stash[plugin.FINDINGS].append({"lab_seconds": start.seconds})
         return self._lab
 
     def _begin(self, settings: dict[str, str]) -> Lab:

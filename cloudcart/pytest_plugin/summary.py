@@ -13,6 +13,7 @@ import pytest
 from cloudcart.pytest_plugin import baseline
 from cloudcart.pytest_plugin.coverage import gather
 from cloudcart.pytest_plugin.options import flag, report_dir, setting
+from cloudcart.pytest_plugin.timing import time_spent
 
 Findings = Sequence[Mapping[str, Any]]
 
@@ -44,6 +45,7 @@ def summary_lines(config: pytest.Config, findings: Findings) -> Iterable[str]:
     for found in findings:
         if "summary" in found:
             yield found["summary"]
+    yield from time_spent(findings)
     yield from config.stash.get(_MORE, [])
     for found in findings:
         if "kept" in found:

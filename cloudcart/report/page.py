@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cloudcart.exceptions import MissingExtraError
-from cloudcart.report import words
+from cloudcart.report import tables, words
 from cloudcart.report.charts import draw_all
 from cloudcart.report.interval import draw_interval
 from cloudcart.report.series import PHASE_NAMES, gather
@@ -67,6 +67,9 @@ def render_report(run: Mapping[str, Any], folder: Path) -> str:
         phases=figures.phases,
         slices=figures.slices,
         charts=draw_all(run, figures),
+        agreements=tables.agreements(run),
+        arms=tables.arms(run),
+        budgets=tables.budgets(run),
         accounts=words.accounts(run, figures),
         facts=words.facts(run),
     )

@@ -45,6 +45,9 @@ class MetricNames:
 
 CLOUDCART: Final = MetricNames()
 
+DEAD_LETTER: Final = "dead_letter"
+"""The outcome of a message that was set aside."""
+
 
 class MetricSource:
     """Readings from metrics.
@@ -225,7 +228,7 @@ class MetricSource:
         increase = self._increase(self._names.consumed, question)
         if increase is None:
             return question.no_data("no service counts the events that it consumes")
-        total = sum(delta for labels, delta in increase.series if labels.get(self._names.outcome, "") == "dead_letter")
+        total = sum(delta for labels, delta in increase.series if labels.get(self._names.outcome, "") == DEAD_LETTER)
         return question.exact(increase, total, round(total))
 
     def _sums(self, metric: str, question: _Question) -> dict[tuple[float, str], float]:

@@ -81,9 +81,18 @@ class RowsSource:
             return self._share(golden, window, route, requests)
         return self._latency(golden, window, route, requests)
 
+    @staticmethod
+    def is_of(name: str, route: str | None) -> bool:
+        """Say whether a request of this name, as ``GET /api/products``, is meant by ``route``; None means all."""
+        return route is None or _named(name, Route.parse(route))
+
     def extent(self) -> tuple[float, float] | None:
         """Return when the first request was due and the last one ended; None without rows."""
         return (self._due[0], max(self._done)) if self._due else None
+
+    def under_way(self, moment: float) -> int:
+        """Return how many requests were due and not yet answered at a moment."""
+        return sum(done > moment for done in self._done[: bisect_left(self._due, moment)])
 
     def answers(self, route: str | None = None) -> list[tuple[float, bool]]:
         """Return when each request ended and whether it failed, in the order in which they ended."""

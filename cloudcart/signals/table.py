@@ -14,7 +14,7 @@ from cloudcart.exceptions import MissingExtraError
 from cloudcart.signals.buckets import Buckets
 from cloudcart.signals.exposition import Labels
 from cloudcart.signals.history import ScrapeHistory
-from cloudcart.signals.metric_source import CLOUDCART, MetricNames, is_error_status
+from cloudcart.signals.metric_source import CLOUDCART, DEAD_LETTER, MetricNames, is_error_status
 from cloudcart.signals.reading import Window
 from cloudcart.signals.scrape import Page, Scrape
 
@@ -60,8 +60,9 @@ def signal_rows(scrapes: Iterable[Scrape], names: MetricNames = CLOUDCART) -> It
     """Yield what happened between each two scrapes, at the middle of their times, and what gauges said at the second.
 
     Signals: ``traffic`` (1/s), ``errors`` (share), ``p50`` ``p95`` ``p99`` (s) per service and route; ``cpu`` (cores),
-    ``memory`` (bytes), ``loop_lag`` (s, p99), ``pool`` (share in use), ``lag`` (messages) per process. Of a service
-    with replicas, ``products`` is the requests of all and the process of the first, ``products/1`` the second.
+    ``memory`` (bytes), ``loop_lag`` (s, p99), ``pool`` (share in use), ``lag`` and ``outbox`` (events) and
+    ``dead_letters`` (events since the scrape before) per process. Of a service with replicas, ``products`` is the
+    requests of all and the process of the first, ``products/1`` the second.
     """
     history = ScrapeHistory(scrapes)
     for name, before, after in history.intervals():
@@ -121,12 +122,16 @@ def _process(history: ScrapeHistory, window: Window, process: str, names: Metric
     lag = history.increase(f"{names.loop_lag}_bucket", window, process)
     if lag is not None and (value := Buckets.of(lag.series).quantile(0.99)) is not None:
         yield "loop_lag", value
+    consumed = history.increase(names.consumed, window, process)
+    if consumed is not None:
+        dead = sum(delta for labels, delta in consumed.series if labels.get(names.outcome) == DEAD_LETTER)
+        yield "dead_letters", dead
 
 
 def _gauges(page: Page, names: MetricNames) -> Iterator[tuple[str, float]]:
     sums = {
         metric: sum(values)
-        for metric in (names.memory, names.pool_in_use, names.pool_size, names.consumer_lag)
+        for metric in (names.memory, names.pool_in_use, names.pool_size, names.consumer_lag, names.outbox)
         if (values := [value for _, value in page.metrics.series(metric)])
     }
     if names.memory in sums:
@@ -135,6 +140,8 @@ def _gauges(page: Page, names: MetricNames) -> Iterator[tuple[str, float]]:
         yield "pool", sums[names.pool_in_use] / sums[names.pool_size]
     if names.consumer_lag in sums:
         yield "lag", sums[names.consumer_lag]
+    if names.outbox in sums:
+        yield "outbox", sums[names.outbox]
 
 
 def _route(labels: Labels, names: MetricNames) -> str:

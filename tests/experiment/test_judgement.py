@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pyarrow
@@ -10,7 +11,7 @@ from pyarrow import parquet
 
 from cloudcart.experiment import Experiment
 from cloudcart.experiment.agreement import agreement
-from cloudcart.experiment.judgement import Evidence, judge_run
+from cloudcart.experiment.judgement import Evidence, _disagreements, judge_run
 from cloudcart.experiment.readings import WHOLE, Readings, overview
 from cloudcart.lab import InvariantResult
 from cloudcart.load import LoadProfile
@@ -47,11 +48,11 @@ class Gateway:
 
     name = "scrape"
 
-    def __init__(self, **values: float) -> None:
-        self.values = values
+    def __init__(self, *, behind: dict[str, float] | None = None, **values: float) -> None:
+        self.values, self.behind = values, values if behind is None else behind
 
     def read(self, signal, window, *, service=None, route=None):
-        value = self.values.get(signal)
+        value = (self.values if service in (None, "gateway") else self.behind).get(signal)
         unit = {"errors": "ratio", "traffic": "1/s"}.get(signal, "s")
         return Reading(signal, value, unit, 1000, value, value, window, self.name, service, route)
 
@@ -107,6 +108,27 @@ def test_an_error_budget_is_judged_by_burn_rate_and_by_when_a_page_comes(tmp_pat
     assert burn["verdict"] == "fail"
     assert burn["reading"] == pytest.approx(100 * 0.2 * 10 / 28, rel=0.02)
     assert (alert["verdict"], alert["slo"]) == ("pass", 0.99)
+    [budget] = found["budgets"]  # both objectives are about the same one
+    assert (budget["requests"], budget["errors"]) == (1400, 100)
+    assert budget["spent"] == pytest.approx(100 / (1400 * 0.01))
+    assert budget["burn"] == pytest.approx({"steady": 0, "fault": 20, "recovery": 0})
+    assert budget["seconds_left"] == pytest.approx(30 * 86_400 / 360 / budget["spent"])
+
+
+def test_without_an_slo_or_without_data_there_is_no_budget(requests):
+    assert judge_run(evidence(requests))["budgets"] == []
+    scope = {"slo": "99%", "service": "orders"}
+    assert judge_run(evidence(requests, objectives=("burn < 5",), scope=scope))["budgets"] == []
+
+
+def test_requests_under_way_at_the_end_are_no_disagreement():
+    """As where a run ends while faults act: clients have counted what waits for its answer, the gateway has not."""
+    slow = {**columns(), "done": [moment + (3.0 if moment > START + 26 else 0.02) for moment in columns()["due"]]}
+    found = Readings(PHASES, {"client": RowsSource(slow), "scrape": Gateway(traffic=50 * 25.5 / 28, errors=0.0)})
+    assert found.across(found.whole()) == pytest.approx(150 / 1400, rel=0.02)
+    assert _disagreements(found) == []
+    fast = Readings(PHASES, {"client": RowsSource(columns()), "scrape": Gateway(traffic=50 * 25.5 / 28, errors=0.0)})
+    assert len(_disagreements(fast)) == 1
 
 
 def readings(gateway: Gateway, **of_clients) -> Readings:
@@ -128,6 +150,47 @@ def test_errors_must_be_the_same_for_both():
     source = Gateway(errors=0.0)
     assert agreement(readings(source), [objective])[0]["agrees"]
     assert not agreement(readings(source, errors_in_fault=0.5), [objective])[0]["agrees"]
+
+
+@pytest.mark.parametrize(
+    ("text", "gateway", "products", "detail"),
+    [
+        ("p95 < 1s", {"p95": 0.015}, {"p95": 0.005}, ""),
+        (
+            "p95 < 1s",
+            {"p95": 0.015},
+            {"p95": 0.2},
+            "gateway and products disagree on p95 of /api/products: 15 ms and 200 ms",
+        ),
+        ("errors < 1%", {"errors": 0.0}, {"errors": 0.5}, "gateway and products disagree on errors of *: 0 % and 50 %"),
+        ("errors < 1%", {"errors": 0.0}, {}, ""),
+    ],
+)
+def test_the_service_behind_the_route_is_held_against_the_gateway(text, gateway, products, detail):
+    same = {"traffic": 50.0}
+    source = Gateway(**gateway, **same, behind={**products, **same})
+    [entry] = agreement(readings(source), [Objective.parse(text, route="/api/products")])
+    assert fnmatch(entry["detail"], detail)
+    assert entry["agrees"] is (detail == "")
+    assert entry["readings"]["products"] == next(iter(products.values()), None)
+
+
+def test_figures_of_other_requests_are_not_held_against_each_other():
+    """As with a cache: the service answers what is not in it, which is slower, and nobody contradicts anybody."""
+    source = Gateway(p95=0.015, traffic=50.0, behind={"p95": 0.2, "traffic": 10.0})
+    [entry] = agreement(readings(source), [Objective.parse("p95 < 1s", route="/api/products")])
+    assert entry["agrees"]
+    assert entry["detail"] == "products answered 10/s of the gateway's 50/s (cache, retries or breaker between them)"
+
+
+def test_an_objective_on_the_service_itself_is_compared_too():
+    objectives = [
+        Objective.parse("p95 < 1s", service="products", route="/api/products"),
+        Objective.parse("p95 < 1s", service="orders", route="/api/products"),
+        Objective.parse("p95 < 1s", service="products"),
+    ]
+    [entry] = agreement(readings(Gateway(p95=0.015)), objectives)
+    assert set(entry["readings"]) == {"clients", "gateway", "products"}
 
 
 def test_a_signal_is_compared_once_and_only_where_it_is_of_requests():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 
+from cloudcart.pytest_plugin.options import FLAGS, LISTS, OPTIONS
 from cloudcart.pytest_plugin.turn import Turn
 
 SCENARIOS = """
@@ -98,8 +100,45 @@ def test_the_plugins_of_locust_and_testcontainers_work_beside_it(run_pytest):
     result.assert_outcomes(passed=2)
 
 
-def test_their_fixtures_and_ours_have_different_names(pytester):
-    listed = pytester.runpytest_subprocess("--fixtures", "-p", "no:cacheprovider").outlines
-    ours = [line.split()[0] for line in listed if line.startswith("cloudcart_")]
+def test_a_scenario_runs_beside_every_plugin_that_is_installed(on_lab, pytester):
+    """Locust's and all others that come with packages; testcontainers has none of its own, so it is imported."""
+    pytester.makeconftest("""
+from importlib.metadata import entry_points
+
+import testcontainers.core.container
+
+def pytest_collection_finish(session):
+    plugins = session.config.pluginmanager
+    assert [entry.name for entry in entry_points(group="pytest11") if not plugins.has_plugin(entry.name)] == []
+    assert plugins.has_plugin("locust")
+""")
+    result = on_lab(
+        """
+import pytest
+
+@pytest.mark.cloudcart_load("browse", rate=15, duration=4, warmup=1)
+@pytest.mark.cloudcart_fault("error", target="products", status=500, start=2, duration=1)
+@pytest.mark.cloudcart_slo("traffic > 0/s")
+def test_claim(cloudcart_run, request):
+    assert request.config.getoption("--host") == "http://127.0.0.1:1"
+    assert cloudcart_run.record["faults"][0]["injected"] > 0
+        """,
+        "--host=http://127.0.0.1:1",
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["* claim  seed *"])
+
+
+def test_their_fixtures_markers_and_options_have_other_names_than_ours(pytester):
+    """Those of every plugin that is installed: no name of theirs begins as ours do, and none is given twice."""
+    listed = pytester.runpytest_subprocess("--fixtures", "-v", "-p", "no:cacheprovider").outlines
+    places = re.findall(r"^(\w+)(?: \[\w+ scope\])? -- (\S+):\d+$", "\n".join(listed), re.MULTILINE)
+    ours = {name for name, place in places if "cloudcart/pytest_plugin/" in place}
+    theirs = {name for name, place in places if "cloudcart/pytest_plugin/" not in place}
     assert len(ours) >= 10
-    assert len(ours) == len(set(ours))
+    assert len(theirs) >= 10
+    assert ours.isdisjoint(theirs)
+    assert {name for name in ours | theirs if name.startswith("cloudcart_")} == ours
+    options = pytester.runpytest_subprocess("--help", "-p", "no:cacheprovider").outlines
+    declared = [line.split()[0].rstrip("=,") for line in options if line.startswith("  --cloudcart-")]
+    assert len(declared) == len(set(declared)) == len([*OPTIONS, *FLAGS, *LISTS])

@@ -49,9 +49,9 @@ def test_junit_has_a_case_for_each_objective_and_invariant(on_lab, pytester):
     )
 
 
-def test_fail_fast_ends_a_scenario_at_the_first_broken_objective(on_lab, pytester):
+def test_fail_fast_ends_a_scenario_at_the_first_objective_that_is_lost(on_lab, pytester):
     result = on_lab(broken(seconds=12, load=15), "--cloudcart-fail-fast")
-    result.stdout.fnmatch_lines(["*guard rail errors < 5%*"])
+    result.stdout.fnmatch_lines(["*fail fast errors < 5%*"])
     [run] = runs(pytester)
     assert run["faults"][0]["window"][1] - run["faults"][0]["window"][0] < 10
 

@@ -13,7 +13,17 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from cloudcart.signals import Objective, RowsSource, SteadyState, Verdict, Window, judge, merge, time_to_recover
+from cloudcart.signals import (
+    Objective,
+    Reading,
+    RowsSource,
+    SteadyState,
+    Verdict,
+    Window,
+    judge,
+    merge,
+    time_to_recover,
+)
 
 START = 1_760_000_000.0
 PHASES = [
@@ -22,6 +32,78 @@ PHASES = [
 ]
 ROUTES = ("GET /api/products", "GET /api/products/{id}", "POST /api/orders", "POST /api/orders/{id}/pay")
 LEVELS = {"gateway": 0.32, "users": 0.06, "products": 0.21, "orders": 0.28, "chaos": 0.02, "notifications": 0.09}
+
+BESIDES = {
+    "agreement": [
+        {
+            "signal": "p99",
+            "unit": "s",
+            "route": "POST /api/orders",
+            "phase": "fault",
+            "readings": {"clients": 0.412, "gateway": 0.405, "orders": 0.398},
+            "agrees": True,
+            "detail": "",
+        },
+        {
+            "signal": "errors",
+            "unit": "ratio",
+            "route": None,
+            "phase": None,
+            "readings": {"clients": 0.031, "gateway": 0.0},
+            "agrees": False,
+            "detail": "clients and gateway disagree on errors: 3.1 % and 0 %",
+        },
+        {
+            "signal": "p95",
+            "unit": "s",
+            "route": "GET /api/products",
+            "phase": None,
+            "readings": {"clients": 0.021, "gateway": 0.012, "products": 0.008},
+            "agrees": True,
+            "detail": "products answered 10/s of the gateway's 40/s (cache, retries or breaker between them)",
+        },
+    ],
+    "arms": {
+        "control": 0.2,
+        "differences": [
+            {
+                "signal": signal,
+                "unit": unit,
+                "phase": "fault",
+                "source": "client",
+                "service": "gateway",
+                "route": None,
+                "before": before,
+                "after": after,
+                "samples": [320, 1280],
+                "difference": after - before,
+                "low": low,
+                "high": None if signal == "p99" else (after - before) * 1.4,
+                "word": word,
+            }
+            for signal, unit, before, after, low, word in (
+                ("mean", "s", 0.014, 0.052, 0.03, "worse"),
+                ("p99", "s", 0.06, 0.41, None, "no difference shown"),
+                ("errors", "ratio", 0.0, 0.08, 0.05, "worse"),
+            )
+        ],
+    },
+    "budgets": [
+        {
+            "slo": 0.99,
+            "source": "client",
+            "service": "gateway",
+            "route": None,
+            "requests": 3680,
+            "errors": 128,
+            "spent": 3.48,
+            "burn": {"steady": 0.0, "fault": 8.0, "recovery": None},
+            "period": 7200.0,
+            "seconds_left": 2070.0,
+        }
+    ],
+}
+"""What ``run.json`` says of agreement, arms and budgets."""
 
 
 def write_rows(path: Path, *, broken_errors: float, rate: int = 160) -> None:
@@ -76,6 +158,12 @@ def write_signals(path: Path) -> None:
         for service, level in LEVELS.items():
             cpu = level * (1 + 0.25 * broken) * chance.uniform(0.9, 1.1)
             rows.append((START + second + 0.5, service, "cpu", None, cpu))
+            rows.append((START + second + 1, service, "memory", None, 7e7 * (1 + level)))
+            rows.append((START + second + 0.5, service, "loop_lag", None, 0.002 * chance.uniform(0.9, 1.1)))
+        rows.append((START + second + 1, "orders", "pool", None, 0.1 + 0.4 * broken))
+        rows.append((START + second + 1, "orders", "outbox", None, 30.0 * broken))
+        rows.append((START + second + 0.5, "notifications", "dead_letters", None, float(second in (9, 11))))
+        rows.append((START + second + 0.5, "products", "p95", "GET /products", 0.008))
         lag = max(
             0.0, 40.0 * (second - 8) if broken else 400 - 130 * (second - 17) if second >= 18 else chance.randint(0, 6)
         )
@@ -101,6 +189,11 @@ def record(folder: Path, *, broken_errors: float = 0.0, saturated: str | None = 
         Objective.parse("p99.9 < 3s", phase="steady"),
         Objective.parse("recovery < 3s"),
     ]
+    of_services = [
+        Objective.parse("outbox < 50", service="orders"),
+        Objective.parse("dead_letters < 5"),
+        Objective.parse("p95 < 50ms", service="products", route="GET /api/products"),
+    ]
     steady = SteadyState.seen(source, windows["steady"])
     recovered = time_to_recover(source, windows["fault"].end, steady, until=START + 26)
     judged = [
@@ -111,6 +204,14 @@ def record(folder: Path, *, broken_errors: float = 0.0, saturated: str | None = 
             else source.read(it.signal, windows.get(it.phase, whole), route=it.route),
         )
         for it in objectives
+    ]
+    values = {"outbox": 30.0, "dead_letters": 2.0, "p95": 0.008}
+    judged += [
+        judge(
+            it,
+            Reading(it.signal, (at := values[it.signal]), it.unit, 26, at, at, whole, it.source, it.service, it.route),
+        )
+        for it in of_services
     ]
     hits = source.read("injected", windows["fault"]).value
     notes = [f"the load generator was the bottleneck: {saturated}"] if saturated else []
@@ -186,6 +287,7 @@ def record(folder: Path, *, broken_errors: float = 0.0, saturated: str | None = 
         "invariants": invariants,
         "generator": {"saturated": saturated, "lateness_p99": 0.0021, "cpu": 0.31},
         "recovery_seconds": recovered.value,
+        **BESIDES,
         "notes": notes,
     }
     (folder / "run.json").write_text(json.dumps(run, indent=2))

@@ -54,7 +54,7 @@ def test_the_report_says_verdict_claim_story_and_figures(recorded):
     assert run.run["verdict"] == "fail"
     for said in (
         "Check-out goes on while the product service answers slowly.",
-        "The claim does not hold: 4 of 6 objectives and 4 of 4 invariants held.",
+        "The claim does not hold: 7 of 9 objectives and 4 of 4 invariants held.",
         "40 visits a second arrived for the journey 'checkout'",
         "From 8.0 s to 18.0 s, +80ms on products (with a probability of 30 %): it hit",
         "after the last heal it was as good as before",
@@ -91,10 +91,10 @@ def test_charts_and_tables_have_names_for_those_who_do_not_see_them(recorded):
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(drawings) == 5 + 6  # charts, and an interval for each objective
+    assert len(drawings) == 12 + 9  # charts, and an interval for each objective
     assert all(attributes["role"] == "img" for attributes in drawings)
     charts = [attributes["aria-labelledby"].split() for attributes in drawings if "aria-labelledby" in attributes]
-    assert len(charts) == 5
+    assert len(charts) == 12
     assert {name for names in charts for name in names} <= set(ids)
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
     assert "The highest p99 is" in page.text
@@ -155,13 +155,71 @@ def test_a_run_that_did_not_finish_has_a_report(tmp_path):
     assert "Nothing was broken: this run is a control." in text
 
 
+def test_what_an_objective_names_has_a_chart_with_its_bound(recorded):
+    run = recorded()
+    html = write_report(run.run, run.folder).read_text()
+    text = Page(html).text
+    for title in (
+        "Latency: POST /api/orders",
+        "Latency: GET /api/products at products",
+        "Saturation: outbox",
+        "Saturation: dead letters",
+    ):
+        assert title in text
+    charts = {
+        found[1]: found[0] for found in re.finditer(r'<svg class="chart".*?<title [^>]*>(.*?)</title>.*?</svg>', html)
+    }
+    assert "p99 &lt; 2s" in charts["Latency: POST /api/orders"]
+    assert "outbox &lt; 50" in charts["Saturation: outbox"]
+    assert "notifications up to 2." in charts["Saturation: dead letters"], "they are added up"
+
+
+@pytest.mark.parametrize("signal", ["outbox", "dead_letters"])
+def test_what_only_some_runs_are_about_is_shown_only_there(recorded, signal):
+    run = recorded()
+    run.run["objectives"] = [it for it in run.run["objectives"] if not it["objective"].startswith(signal)]
+    assert f"Saturation: {signal.replace('_', ' ')}" not in page_of(run).text
+
+
+def test_memory_pool_and_event_loop_are_shown_of_every_run(recorded):
+    text = page_of(recorded()).text
+    for title in ("CPU", "memory", "event-loop lag", "connection pool", "consumer lag"):
+        assert f"Saturation: {title}" in text
+
+
+def test_the_readings_of_clients_gateway_and_service_stand_side_by_side(recorded):
+    text = page_of(recorded()).text
+    assert "p99 POST /api/orders, fault phase 412 ms 405 ms 398 ms (orders) agree" in text
+    assert "3.1 % 0 % no one service disagree clients and gateway disagree on errors" in text
+    assert "8 ms (products) other requests products answered 10/s" in text
+
+
+def test_the_arms_stand_side_by_side_with_the_interval_of_their_difference(recorded):
+    text = page_of(recorded()).text
+    assert "mean 14 ms 52 ms 38 ms 30 ms to 53.2 ms 320 and 1,280 worse" in text
+    assert "p99 60 ms 410 ms 350 ms unbounded 320 and 1,280 no difference shown" in text
+
+
+def test_an_error_budget_says_what_was_spent_and_how_fast(recorded):
+    text = page_of(recorded()).text
+    budget = "99 % of requests without error 3,680 128 348 % steady 0, fault 8 34.5 min of 2h"
+    assert budget in text.replace("\u00a0", " ")
+
+
+def test_a_run_without_arms_or_budgets_has_no_such_tables(recorded):
+    run = recorded()
+    for name in ("agreement", "arms", "budgets"):
+        del run.run[name]
+    assert not {"Who read what", "Control arm", "Error budget"} & set(page_of(run).words)
+
+
 @pytest.mark.parametrize("missing", ["requests.parquet", "signals.parquet"])
 def test_what_was_not_recorded_is_left_out(recorded, missing):
     run = recorded()
     (run.folder / missing).unlink()
     page = page_of(run)
     charts = [attributes for tag, attributes in page.tags if attributes.get("class") == "chart"]
-    assert len(charts) == {"requests.parquet": 2, "signals.parquet": 3}[missing]
+    assert len(charts) == {"requests.parquet": 8, "signals.parquet": 4}[missing]
 
 
 def test_the_report_is_made_again_from_the_folder_alone(recorded):

@@ -17,6 +17,9 @@ def scrapes(exporter):
         gateway.serve(5, seconds=0.1, route="/api/b", status=503)
         gateway.pool_in_use.set(4)
         gateway.lag.labels("order.created").set(7)
+        gateway.outbox.set(3)
+        gateway.consumed.labels("order.created", "dead_letter").inc(2)
+        gateway.consumed.labels("order.created", "handled").inc(5)
         taken.append(scraper.take())
         taken.append(scraper.take())
     return taken
@@ -33,6 +36,8 @@ def test_each_interval_has_its_signals(scrapes):
     assert rows["p50", "POST /api/a"].value == pytest.approx(0.1, rel=0.06)
     assert rows["pool", None].value == 0.5
     assert rows["lag", None].value == 7
+    assert rows["outbox", None].value == 3
+    assert rows["dead_letters", None].value == 2
     assert rows["memory", None].value > 1e6
     assert rows["cpu", None].value >= 0
     assert rows["cpu", None].time == pytest.approx((first + second) / 2)
@@ -43,6 +48,7 @@ def test_an_interval_without_requests_has_traffic_but_no_latency(scrapes):
     second = scrapes[1].pages["gateway"].time
     last = {row.signal: row.value for row in signal_rows(scrapes) if row.time > second and row.route is None}
     assert last["traffic"] == 0
+    assert last["dead_letters"] == 0, "counted from scrape to scrape"
     assert not {"p50", "p99", "errors"} & set(last)
 
 
