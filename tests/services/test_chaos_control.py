@@ -332,6 +332,25 @@ def test_counts_that_come_after_the_heal_are_waited_for_and_told_as_final() -> N
     with_plane(test)
 
 
+def test_a_process_that_is_silent_for_longer_than_a_poll_is_waited_for_unless_it_was_replaced() -> None:
+    """Not to answer in time is what busy processes do; dead ones are followed by others."""
+
+    async def test(http: httpx.AsyncClient) -> None:
+        first = await poll(http)
+        fault_id = (await http.post("/chaos/faults", json=LATENCY)).json()["id"]
+        await asyncio.sleep(1.1)  # beyond the silence after which it does not count as connected
+        assert (await http.delete(f"/chaos/faults/{fault_id}")).json()["settled"] is False
+        newest = await poll(http, boot="two")
+        assert (await http.get(f"/chaos/faults/{fault_id}")).json()["settled"] is False, "the new one has it still"
+        held = asyncio.create_task(poll(http, boot="two", epoch=first["epoch"], version=newest["version"]))
+        async with asyncio.timeout(5):
+            while not (await http.get(f"/chaos/faults/{fault_id}")).json()["settled"]:
+                continue
+        held.cancel()
+
+    with_plane(test, configuration=quick_poll())
+
+
 def test_counts_of_a_process_that_was_restarted_are_added() -> None:
     async def test(http: httpx.AsyncClient) -> None:
         fault_id = (await http.post("/chaos/faults", json=LATENCY)).json()["id"]

@@ -95,6 +95,35 @@ def test_administration(start_shop: Any, admin_sql: Any, fresh_broker: Broker, e
     asyncio.run(main())
 
 
+def test_no_order_takes_the_stock_of_a_product_that_is_being_deleted(
+    start_shop: Any, admin_sql: Any, monkeypatch: Any
+) -> None:
+    """The order service has just said that no order has it, when one is confirmed."""
+
+    async def main() -> None:
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        async def open_orders(_client: object, _product_id: int) -> int:
+            asked.set()
+            await answer.wait()
+            return 0
+
+        monkeypatch.setattr("cloudcart.services.products.orders_client.OrdersClient.open_orders", open_orders)
+        async with start_shop("products") as shop:
+            deleting = asyncio.create_task(shop.products.delete("/products/1", headers=shop.admin))
+            await asyncio.wait_for(asked.wait(), 5)
+            taking = asyncio.create_task(take(shop, 77, {1: 1}))
+            blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            async with asyncio.timeout(5):
+                while admin_sql.execute(blocked).fetchone() == (0,):  # noqa: ASYNC110 - what waits is PostgreSQL
+                    await asyncio.sleep(0.01)
+            answer.set()
+            assert (await deleting).status_code == 204
+            assert (await taking).status_code == 409
+
+    asyncio.run(main())
+
+
 BAD = [
     ({"price": -1}, "price"),
     ({"price": 1.999}, "price"),

@@ -40,6 +40,7 @@ MOVES = {
     "cancelled": set(),
     "returned": set(),
 }
+OPEN = {"awaiting_payment", "confirmed", "shipped"}
 GIVEN_BACK = {"cancelled", "returned"}
 PRODUCTS = 2
 USERS = 2
@@ -236,6 +237,18 @@ class Shop(RuleBasedStateMachine):
         answer = self.admin("PATCH", f"/products/{product}/stock", json={"stock": stock})
         assert answer.json()["stock"] == stock
         self.stock[product], self.returning[product] = stock, 0
+
+    @precondition(lambda self: self.orders)
+    @rule(number=st.integers(0, PRODUCTS - 1), stock=st.integers(0, 8))
+    def stop_selling(self, number: int, stock: int) -> None:
+        """Delete a product, and sell another one in its place; what is returned of the old one comes to no stock."""
+        product = self.products[number]
+        is_open = any(known.status in OPEN and product in known.wanted for known in self.orders.values())
+        answer = self.admin("DELETE", f"/products/{product}")
+        assert answer.status_code == (409 if is_open else 204), answer.text
+        if not is_open:
+            new = self.products[number] = self.new_product(stock=stock, price=PRICE)["id"]
+            self.stock[new], self.returning[new] = stock, 0
 
     def confirmed(self, known: Ordered, answer: Any) -> None:
         """Check the answer to a payment or a confirmation by hand, and follow it."""

@@ -349,7 +349,9 @@ class Ledger:
         await self._pollers.until(lambda: (p for entry in entries for p in self._lagging(entry)), TAKE_OVER)
 
     def _lagging(self, entry: Injected) -> Iterator[Poller]:
-        return (p for p in self._pollers.live() if entry.aims_at(p) and p.version < entry.version)
+        ended = entry.closing_until is not None
+        pollers = self._pollers.owing(self._chaos.lease) if ended else self._pollers.live()
+        return (p for p in pollers if entry.aims_at(p) and p.version < entry.version)
 
     def _remember(self, entry: Injected) -> None:
         self._all[entry.id] = entry

@@ -39,12 +39,13 @@ class Question(BaseModel):
 
 @dataclass(slots=True)
 class Poller:
-    """One process that polls. ``heard`` is when it last did, by the control plane's clock."""
+    """One process that polls. ``began`` and ``heard`` are when it first and last did, by the control plane's clock."""
 
     service: str
     replica: int
     boot: str
     version: int = -1
+    began: float = -math.inf
     heard: float = -math.inf
     routes: tuple[str, ...] = ()
 
@@ -74,7 +75,7 @@ class Pollers:
         poller = self._all.get(process)
         if poller is None:
             self._forget_the_gone()
-            poller = self._all[process] = Poller(*process)
+            poller = self._all[process] = Poller(*process, began=self._clock())
         poller.version = version
         poller.heard = self._clock()
         if question.routes is not None:
@@ -86,6 +87,16 @@ class Pollers:
         """Yield the processes that are there."""
         now = self._clock()
         return (poller for poller in list(self._all.values()) if now - poller.heard <= self._silence)
+
+    def owing(self, silence: float) -> Iterator[Poller]:
+        """Yield the processes that may still have to tell something: also busy ones, silent for so many seconds.
+
+        Not those in whose place another one has begun since: they are dead.
+        """
+        now = self._clock()
+        heard = [poller for poller in self._all.values() if now - poller.heard <= silence]
+        last = {poller.name: max(each.began for each in heard if each.name == poller.name) for poller in heard}
+        return (poller for poller in heard if poller.heard >= last[poller.name])
 
     async def until(self, lagging: Callable[[], Iterable[Poller]], bound: float) -> list[str]:
         """Wait until ``lagging`` returns nobody; return the names of those who still lag after ``bound`` seconds."""
