@@ -53,6 +53,7 @@ UPDATE products SET name = coalesce(%s, name), description = coalesce(%s, descri
 WHERE id = %s
 RETURNING *
 """
+_LOCK: Final = "SELECT id FROM products WHERE id = %s FOR UPDATE"
 _DELETE: Final = "DELETE FROM products WHERE id = %s"
 _LOOKUP: Final = "SELECT id, name, price FROM products WHERE id = ANY(%s)"
 _LOW: Final = "SELECT count(*) AS low FROM products WHERE stock <= %s"
@@ -118,11 +119,16 @@ class Catalogue:
         return await self.update(product_id, ProductChange(stock=stock))
 
     async def delete(self, product_id: int) -> None:
-        """Delete a product; 404, or 409 while open orders have it."""
-        await self.get(product_id)
-        if count := await self._open_orders(product_id):
-            raise RefusedError(409, f"open orders ({count}) have this product; set its stock to 0 to stop selling it")
-        async with self._database.session() as session:
+        """Delete a product; 404, or 409 while open orders have it.
+
+        Orders are asked while the product is locked: who has taken its stock is among them, and who comes later waits
+        and then finds it gone.
+        """
+        async with self._database.transaction() as session:
+            _found(await session.row(_LOCK, (product_id,)))
+            if count := await self._open_orders(product_id):
+                text = f"open orders ({count}) have this product; set its stock to 0 to stop selling it"
+                raise RefusedError(409, text)
             await session.run(_DELETE, (product_id,))
 
     async def count_low(self, threshold: int) -> int:
