@@ -74,8 +74,6 @@ FROM (
     WHERE order_id IS NOT NULL GROUP BY order_id, product_id
 ) sold USING (order_id, product_id)
 WHERE item.wanted <> coalesce(-sold.change, 0)
-    -- of a product that is not sold any more there is no stock left
-    AND EXISTS (SELECT FROM products.products product WHERE product.id = item.product_id)
     AND NOT EXISTS (  -- taken for a payment under way or given up: the sweeper decides, so it is not quiet yet
         SELECT FROM products.stock_holds hold WHERE hold.order_id = item.order_id AND hold.state = 'taken'
             AND item.wanted = 0

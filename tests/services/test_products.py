@@ -6,9 +6,16 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from cloudcart.events import OrderStatusChanged
+from cloudcart.exceptions import RefusedError
 from cloudcart.lab.broker import Broker
+from cloudcart.services.products.catalogue import Catalogue
+from cloudcart.services.products.models import Line
 from cloudcart.services.products.seed import SEED
+from cloudcart.services.products.stock import Stock
+from cloudcart.services.service import Service
 from cloudcart.stores.publisher import Message, Publisher, message_of
 
 NEW = {"name": "Lamp", "price": 12.5, "category": "Home", "stock": 5}
@@ -95,31 +102,60 @@ def test_administration(start_shop: Any, admin_sql: Any, fresh_broker: Broker, e
     asyncio.run(main())
 
 
-def test_no_order_takes_the_stock_of_a_product_that_is_being_deleted(
-    start_shop: Any, admin_sql: Any, monkeypatch: Any
+def test_what_is_returned_of_a_deleted_product_is_noted(
+    start_shop: Any, admin_sql: Any, fresh_broker: Broker, eventually: Any
 ) -> None:
-    """The order service has just said that no order has it, when one is confirmed."""
+    async def main() -> None:
+        async with start_shop("products", "orders", kafka=fresh_broker.address) as shop:
+            buyer, basket = (
+                shop.bearer(),
+                {"items": [{"product_id": 1, "quantity": 4}, {"product_id": 2, "quantity": 1}]},
+            )
+            order = (await shop.orders.post("/orders", json=basket, headers=buyer)).json()["id"]
+            await shop.orders.post(f"/orders/{order}/pay", json={"payment_method": "card"}, headers=buyer)
+            status = f"/orders/{order}/status"
+            for new in ("shipped", "delivered"):
+                assert (await shop.orders.patch(status, json={"status": new}, headers=shop.admin)).status_code == 200
+            assert (await shop.products.delete("/products/1", headers=shop.admin)).status_code == 204
+            await shop.orders.patch(status, json={"status": "returned"}, headers=shop.admin)
+
+            async def restored() -> bool:
+                return await stock_of(shop, 2) == 10_000
+
+            await eventually(restored, 20)
+            ledger = admin_sql.execute(
+                "SELECT product_id, change, reason FROM products.stock_ledger WHERE order_id = %s ORDER BY id", (order,)
+            ).fetchall()
+            assert sorted(ledger) == [(1, -4, "sold"), (1, 4, "restored"), (2, -1, "sold"), (2, 1, "restored")]
+
+    asyncio.run(main())
+
+
+def test_nobody_takes_a_product_that_is_being_deleted(settings_for: Any, admin_sql: Any, eventually: Any) -> None:
+    """The sale comes between the question for open orders and the deletion."""
 
     async def main() -> None:
-        asked, answer = asyncio.Event(), asyncio.Event()
+        service = Service("products", settings_for("products", {}, {}, "127.0.0.1:9"), None)
+        outbox = service.outbox()
+        stock = Stock(outbox, 10, service.telemetry)
+        sales: list[asyncio.Task[None]] = []
 
-        async def open_orders(_client: object, _product_id: int) -> int:
-            asked.set()
-            await answer.wait()
+        async def none_open(product_id: int) -> int:
+            sales.append(asyncio.create_task(stock.take(1, 0, [Line(product_id=product_id, quantity=1)])))
+
+            async def sold_or_waiting() -> bool:
+                waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'products'"
+                return sales[0].done() or admin_sql.execute(waiting).fetchone() is not None
+
+            await eventually(sold_or_waiting)
             return 0
 
-        monkeypatch.setattr("cloudcart.services.products.orders_client.OrdersClient.open_orders", open_orders)
-        async with start_shop("products") as shop:
-            deleting = asyncio.create_task(shop.products.delete("/products/1", headers=shop.admin))
-            await asyncio.wait_for(asked.wait(), 5)
-            taking = asyncio.create_task(take(shop, 77, {1: 1}))
-            blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            async with asyncio.timeout(5):
-                while admin_sql.execute(blocked).fetchone() == (0,):  # noqa: ASYNC110 - what waits is PostgreSQL
-                    await asyncio.sleep(0.01)
-            answer.set()
-            assert (await deleting).status_code == 204
-            assert (await taking).status_code == 409
+        catalogue = Catalogue(service.database, outbox, stock, none_open)
+        await catalogue.seed()
+        await catalogue.delete(1)
+        with pytest.raises(RefusedError, match="not sold any more"):
+            await sales[0]
+        await service.database.close()
 
     asyncio.run(main())
 

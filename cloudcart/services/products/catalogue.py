@@ -121,13 +121,14 @@ class Catalogue:
     async def delete(self, product_id: int) -> None:
         """Delete a product; 404, or 409 while open orders have it.
 
-        It is locked while the order service is asked, so that no order can take its stock between that and the end.
+        Orders are asked while the product is locked: who has taken its stock is among them, and who comes later waits
+        and then finds it gone.
         """
         async with self._database.transaction() as session:
             _found(await session.row(_LOCK, (product_id,)))
             if count := await self._open_orders(product_id):
-                sentence = f"open orders ({count}) have this product; set its stock to 0 to stop selling it"
-                raise RefusedError(409, sentence)
+                text = f"open orders ({count}) have this product; set its stock to 0 to stop selling it"
+                raise RefusedError(409, text)
             await session.run(_DELETE, (product_id,))
 
     async def count_low(self, threshold: int) -> int:

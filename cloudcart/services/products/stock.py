@@ -40,6 +40,17 @@ locked AS (
 )
 """
 _MOVE: Final = f"WITH {_MOVING.format(condition='true')} SELECT id, stock, change FROM moved ORDER BY id"  # noqa: S608
+# What goes back to a product that was deleted meanwhile is noted all the same: the ledger says that the order holds
+# nothing any more.
+_GIVE_BACK: Final = f"""
+WITH {_MOVING.format(condition="true")}, noted_only AS (
+    INSERT INTO stock_ledger (product_id, change, reason, order_id)
+    SELECT product_id, change, %(reason)s, %(order_id)s
+    FROM unnest(%(ids)s::int[], %(changes)s::int[]) AS line (product_id, change)
+    WHERE product_id NOT IN (SELECT id FROM locked)
+)
+SELECT id, stock, change FROM moved ORDER BY id
+"""  # noqa: S608  # what is put in is a constant
 _TAKE: Final = f"""
 WITH held AS (
     INSERT INTO stock_holds (order_id, epoch, state, product_ids, quantities)
@@ -130,7 +141,8 @@ class Stock:
         if row is None:
             raise RefusedError(404, "there is no such product")
         if row["stock"] != stock:
-            await self._move(work, {product_id: stock - row["stock"]}, "admin")
+            moved = await work.rows(_MOVE, _parameters({product_id: stock - row["stock"]}, "admin", None))
+            self._publish(work, moved, "admin", None)
 
     def count(self, work: UnitOfWork) -> None:
         """Count, after its commit, what ``work`` has moved."""
@@ -153,13 +165,9 @@ class Stock:
         return taking.moves
 
     async def _add(self, work: UnitOfWork, held: Row, reason: str) -> None:
-        await self._move(
-            work, dict(zip(held["product_ids"], held["quantities"], strict=True)), reason, held["order_id"]
-        )
-
-    async def _move(self, work: UnitOfWork, changes: dict[int, int], reason: str, order_id: int | None = None) -> None:
-        """Change stocks, write the ledger, publish the events."""
-        self._publish(work, await work.rows(_MOVE, _parameters(changes, reason, order_id)), reason, order_id)
+        order_id, changes = held["order_id"], dict(zip(held["product_ids"], held["quantities"], strict=True))
+        moved = await work.rows(_GIVE_BACK, _parameters(changes, reason, order_id))
+        self._publish(work, moved, reason, order_id)
 
     def _publish(self, work: UnitOfWork, moved: list[Row], reason: str, order_id: int | None) -> None:
         work.publish(*(event for row in moved for event in self._events(row, reason, order_id)))
