@@ -25,7 +25,6 @@ import httpx
 from _known_service import MEDIAN, P99, truth
 from _served import served
 
-from cloudcart.lab.ports import hold
 from cloudcart.lab.prometheus import SCRAPE_INTERVAL, Prometheus, is_installed
 from cloudcart.load import LoadProfile, start_load
 from cloudcart.signals import PrometheusSource, RowsSource, Scraper, ScrapeSource, Source, Window
@@ -43,9 +42,7 @@ def prometheus(url: str, folder: Path) -> Iterator[PrometheusSource | None]:
     if not is_installed():
         yield None
         return
-    with hold() as free:  # let go again at once: Prometheus cannot share a port
-        port = free.getsockname()[1]
-    server = Prometheus(folder / "prometheus", {"gateway": urlsplit(url).port or 0}, port=port, log=folder / "log")
+    server = Prometheus(folder / "prometheus", {"gateway": urlsplit(url).port or 0}, log=folder / "log")
     server.start()
     try:
         wait_until(lambda: has_scraped(server.url))

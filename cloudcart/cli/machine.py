@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -220,6 +220,24 @@ def look_at_kafka(environment: Mapping[str, str] = os.environ) -> Iterator[Findi
         yield Finding("programs", "Apache Kafka", "warning", str(error))
 
 
+def look_at_docker() -> Iterator[Finding]:
+    """Ask the Docker engine, if one answers, for the images of the containers backend."""
+    from cloudcart.lab.containers.docker import Docker
+    from cloudcart.settings import Settings
+
+    try:
+        engine = Docker()
+    except CloudCartError as error:
+        said, _, fix = str(error).partition("; ")
+        yield Finding("containers", "Docker engine", "absent", f"optional: {said}", fix)
+        return
+    with closing(engine):
+        yield Finding("containers", "Docker engine", "ok", "answers")
+        for setting, name in engine.lacks(Settings().containers.model_dump()).items():
+            fix = "infra/images/build.sh" if setting == "shop" else f"docker pull {name}, or infra/images/build.sh"
+            yield Finding("containers", f"image {setting}", "absent", f"{name} is not here", fix)
+
+
 _PROGRAMS: Final = (
     _Program(("prometheus",), "charts and PromQL beside the lab's own readings", "prometheus", "prometheus"),
     _Program(("docker",), "the shop in containers", "docker.io", "docker"),
@@ -274,5 +292,6 @@ _CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     look_at_extras,
     look_at_programs,
     look_at_kafka,
+    look_at_docker,
     look_at_ports,
 )

@@ -41,6 +41,8 @@ _SMALL: Final = {
     "auto.create.topics.enable": "true",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    "broker.session.timeout.ms": "2000",  # a killed broker is not let in again before this has passed
+    "broker.heartbeat.interval.ms": "200",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "1",
     "transaction.state.log.replication.factor": "1",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cloudcart.lab.ports import LOOPBACK
+from cloudcart.lab.ports import LOOPBACK, hold
 from cloudcart.lab.process import StoreProcess, end, spawn
 
 SCRAPE_INTERVAL: Final = 1.0
@@ -19,20 +19,21 @@ SCRAPE_INTERVAL: Final = 1.0
 
 
 class Prometheus(StoreProcess):
-    """One Prometheus server below ``directory`` that reads the services' ``/metrics``.
+    """One Prometheus server below ``directory`` that reads the services' ``/metrics``; it holds a port until it stops.
 
     Args:
         directory: where its configuration and data go.
         ports: the port of each process of a service, by its name.
-        port: its own.
         log: file for its log.
     """
 
-    def __init__(self, directory: Path, ports: Mapping[str, int], *, port: int, log: Path) -> None:
+    def __init__(self, directory: Path, ports: Mapping[str, int], *, log: Path) -> None:
         self.directory = directory
-        self.url = f"http://{LOOPBACK}:{port}"
         self.log = log
-        self._ports, self._port = ports, port
+        self._ports = ports
+        self._port = hold(for_others=True)
+        self._address = f"{LOOPBACK}:{self._port.getsockname()[1]}"
+        self.url = f"http://{self._address}"
 
     def start(self) -> None:
         """Start it and return at once.
@@ -49,7 +50,7 @@ class Prometheus(StoreProcess):
                 f"--config.file={configuration}",
                 f"--storage.tsdb.path={self.directory / 'data'}",
                 "--storage.tsdb.retention.time=6h",
-                f"--web.listen-address={LOOPBACK}:{self._port}",
+                f"--web.listen-address={self._address}",
                 "--log.level=warn",
             ],
             log=self.log,
@@ -59,6 +60,7 @@ class Prometheus(StoreProcess):
         """End it; its data are lost. Idempotent."""
         if self.process is not None:
             end(self.process, signal.SIGKILL)
+        self._port.close()
 
 
 def is_installed() -> bool:

@@ -99,8 +99,7 @@ class Shop(ABC):
         self.stores.check()
         if self._links is not None:
             self._links.reap()
-        if self._prometheus is not None:
-            self._prometheus.exit_code()
+        self._let_go_of_prometheus()
         return self.services.reap()
 
     def start_failure(self, name: str, what: str) -> LabError:
@@ -158,6 +157,18 @@ class Shop(ABC):
         if self._prometheus is not None:
             self._prometheus.stop()
         self.stores.stop()
+
+    def _let_go_of_prometheus(self) -> None:
+        """Have none if it has ended or could not be started: a comfort, without which a lab goes on."""
+        if self._prometheus is None:
+            return
+        try:
+            ended = self._prometheus.exit_code() is not None
+        except LabError:
+            ended = True
+        if ended:
+            self._prometheus.stop()
+            self._prometheus = None
 
     def _start_stores(self) -> None:
         with self._report.phase("stores started"):
@@ -264,15 +275,12 @@ class EmbeddedShop(Shop):
 
     def start_prometheus(self) -> None:
         """Start Prometheus where there is one; a comfort, so nothing is said when it does not start."""
-        from cloudcart.lab import ports
         from cloudcart.lab.prometheus import Prometheus, is_installed
 
         if not self._spec.get("prometheus", True) or not is_installed():
             return
-        with ports.hold() as free:  # let go again at once: Prometheus cannot share a port
-            port = free.getsockname()[1]
         log = self._directory.log("prometheus")
-        prometheus = Prometheus(self._directory.path / "prometheus", self.services.ports, port=port, log=log)
+        prometheus = Prometheus(self._directory.path / "prometheus", self.services.ports, log=log)
         prometheus.start()
         self._prometheus = prometheus
 

@@ -56,6 +56,7 @@ class Supervisor:
         self._children, self._wakeup = socket.socketpair()
         self._ready = False
         self._stopping = False
+        self._noted: tuple[dict[str, int], dict[str, str]] = {}, {}  # processes and addresses that the record names
 
     def run(self) -> None:
         """Start everything, watch until the end is asked for, end everything.
@@ -123,7 +124,11 @@ class Supervisor:
             self._turn(None if due is None else max(0.0, due - time.monotonic()))
             self._look_for_ended()
             self._shop.stores.release()
-            if services.start():
+            services.start()
+            if (
+                self._pids(),
+                self._shop.urls,
+            ) != self._noted:  # a container has its process only later
                 self._write_record()
 
     def _child_ended(self) -> None:
@@ -182,7 +187,7 @@ class Supervisor:
         from cloudcart import __version__
         from cloudcart.lab.wiring import dump_settings
 
-        settings = self._shop.settings
+        settings, self._noted = self._shop.settings, (self._pids(), self._shop.urls)
         passwords = {"admin": settings.auth.admin_password, "demo": settings.auth.demo_password}
         self._directory.write_record(
             {
@@ -191,8 +196,8 @@ class Supervisor:
                 "seconds": round(self._report.phases[-1].end, 3),
                 "version": __version__,
                 "backend": self._spec["backend"],
-                "urls": self._shop.urls,
-                "pids": self._pids(),
+                "urls": self._noted[1],
+                "pids": self._noted[0],
                 "logins": {
                     who: {"username": who, "password": password.get_secret_value() if password else ""}
                     for who, password in passwords.items()

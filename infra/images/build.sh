@@ -23,12 +23,13 @@ environment() {
 exists() { docker image inspect "$1" >/dev/null 2>&1; }
 
 timed() { # NAME COMMAND...: run, and say how long it took; say what it printed only if it failed
-  local name=$1 began=$SECONDS log=$scratch/$1.log
+  local name=$1 began=$SECONDS
   shift
-  if "$@" >"$log" 2>&1; then # in here "set -e" is off: what is run says itself when it has failed
+  "$@" >"$work/$name.log" 2>&1 & # not as a condition: there a failed command within would not end it
+  if wait $!; then
     echo "$name: $((SECONDS - began)) s"
   else
-    tail -40 "$log" >&2
+    tail -40 "$work/$name.log" >&2
     echo "$name: could not be built" >&2
     return 1
   fi
@@ -39,22 +40,21 @@ build_base() { exists "$base" || "$here/debian/build.sh" "$base"; }
 build_simple() { docker build --network host --build-arg "BASE=$base" --tag "${image[$1]}" "$here/$1"; }
 
 build_kafka() {
-  local context=$scratch/kafka
-  cp -r "$here/kafka" "$context" &&
-    "$root/infra/kafka/fetch.sh" "$context" &&
-    docker build --network host --build-arg "BASE=$base" --tag "${image[kafka]}" "$context"
+  cp -r "$here/kafka" "$work/kafka"
+  "$root/infra/kafka/fetch.sh" "$work/kafka"
+  docker build --network host --build-arg "BASE=$base" --tag "${image[kafka]}" "$work/kafka"
 }
 
 build_cloudcart() {
-  exists "${image[python]}" || build_simple python || return
+  exists "${image[python]}" || build_simple python
   local arguments=(--build-arg "PYTHON=${image[python]}") name
-  cp "${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}" "$scratch/certificates.crt" || return
+  cp "${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}" "$work/certificates.crt"
   arguments+=(--build-arg "PIP_CERT=/source/certificates.crt")
   for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [ -z "${!name:-}" ] || arguments+=(--build-arg "$name")
   done
   (cd "$root" && git ls-files --cached --others --exclude-standard --deduplicate -z |
-    tar --create --null --files-from - --ignore-failed-read --directory "$scratch" certificates.crt) |
+    tar --create --null --files-from - --ignore-failed-read --directory "$work" certificates.crt) |
     docker build --network host "${arguments[@]}" --tag "${image[cloudcart]}" --file infra/images/cloudcart/Dockerfile -
 }
 
@@ -63,19 +63,25 @@ if [ "${1:-}" = --environment ]; then
   exit
 fi
 
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-timed base build_base
+work=$(mktemp -d)
+builds=()
+set -m # a build is a process group, so that it can be ended with all it has started
+begin() { timed "$@" & builds+=($!); }
+end_builds() {
+  for build in "${builds[@]}"; do kill -- "-$build" 2>/dev/null || true; done
+  wait 2>/dev/null || true
+  rm -rf "$work"
+}
+trap end_builds EXIT
+
+begin base build_base
+wait $!
 names=("$@")
 [ $# -gt 0 ] || names=(cloudcart kafka postgres prometheus redis)
-builds=()
 for name in "${names[@]}"; do # side by side: they wait for downloads more than they compute
   case $name in
-    kafka | cloudcart) timed "$name" "build_$name" & ;;
-    *) timed "$name" build_simple "$name" & ;;
+    kafka | cloudcart) begin "$name" "build_$name" ;;
+    *) begin "$name" build_simple "$name" ;;
   esac
-  builds+=($!)
 done
-failed=
-for build in "${builds[@]}"; do wait "$build" || failed=yes; done
-[ -z "$failed" ]
+for _ in "${names[@]}"; do wait -n; done # the first that fails ends this, and so the others

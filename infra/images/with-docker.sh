@@ -2,8 +2,9 @@
 # Run a command with a Docker engine that has the images of infra/images:
 #   infra/images/with-docker.sh cloudcart up --backend containers
 # Where DOCKER_HOST names an engine, that one is used. Else one is started (as root), on a socket and with a data folder
-# of its own, and afterwards stopped and removed with all it made. It changes no packet filter and no routing, so
-# containers reach nothing beyond this machine; images are built with the network of this machine.
+# of its own, and afterwards stopped and removed with all it made; containers that the command left make this fail.
+# The engine changes no packet filter and no routing. Images are built with the network of this machine, and the
+# containers of a lab share it, too: what keeps them from the world is that they listen on 127.0.0.1 alone.
 set -euo pipefail
 
 here=$(realpath "$(dirname "$0")")
@@ -32,13 +33,18 @@ start_engine() {
 }
 
 stop_engine() {
-  local left
-  mapfile -t left < <(docker ps --all --quiet)
-  [ ${#left[@]} = 0 ] || docker rm --force --volumes "${left[@]}" >/dev/null
+  local code=$? left
+  mapfile -t left < <(docker ps --all --format '{{.Names}}')
+  if [ ${#left[@]} != 0 ]; then
+    docker rm --force --volumes "${left[@]}" >/dev/null
+    echo "containers were left: ${left[*]}" >&2
+    code=1
+  fi
   kill "$engine" && wait "$engine" || true
   umount "$folder"/exec/netns/* 2>/dev/null || true
   rm -rf "$folder"
   echo "engine stopped, ${#left[@]} containers were left"
+  exit "$code"
 }
 
 [ $# -gt 0 ] || { echo "usage: with-docker.sh COMMAND [ARGUMENT...]" >&2; exit 2; }

@@ -26,7 +26,7 @@ def test_this_machine_can_run_the_shop():
     assert answer.exit_code == 0, found
     assert found["ok"] is True
     groups = [check["group"] for check in found["checks"]]
-    assert list(dict.fromkeys(groups)) == ["machine", "stores", "extras", "programs", "ports"]
+    assert list(dict.fromkeys(groups)) == ["machine", "stores", "extras", "programs", "containers", "ports"]
     stores = {check["name"]: check for check in found["checks"] if check["group"] == "stores"}
     assert set(stores) == {"PostgreSQL", "Valkey (Redis protocol)", "Kafka-protocol broker"}
     assert all(check["detail"].startswith("starts in ") for check in stores.values())

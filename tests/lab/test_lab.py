@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from cloudcart.exceptions import LabError, UsageError
-from cloudcart.lab import attach, list_labs
+from cloudcart.lab import attach, list_labs, start
 from cloudcart.settings import SERVICES
 
 
@@ -195,3 +195,21 @@ def test_events_can_be_watched(lab, wait_for):
         (event,) = tap.wait_for("user.created")
     assert event.key
     lab.reset()
+
+
+def test_a_prometheus_that_has_died_is_no_longer_told(prometheus_program, wait_for):
+    prometheus_program("prometheus")
+    with start(name="charts") as charts:
+        url = charts.urls["prometheus"]
+        wait_for(lambda: _answers(f"{url}/-/ready"), 30)
+        os.kill(charts.pids["prometheus"], signal.SIGKILL)
+        wait_for(lambda: "prometheus" not in charts.pids)
+        assert "prometheus" not in attach("charts").urls
+        assert charts.status().ready
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False

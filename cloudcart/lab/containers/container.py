@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NAME: Final = "cloudcart.name"
 """Label of each container: what it is in its lab, as "orders" or "postgres"."""
 _POLL: Final = 0.05  # seconds between two looks at a condition
+_START_TIMEOUT: Final = 60.0  # seconds that the engine may take to make and start one
 _TAIL: Final = 15  # lines of a log that an error has
 _LOGS: Final = {"max-size": "50m", "max-file": "1"}
 
@@ -72,20 +73,21 @@ class LabContainer:
         self._made: Container | None = None
         self._pid = 0
         self._starting: Future[None] | None = None
+        self._unwanted = False
 
     def start(self) -> None:
         """Start it, with what it has written before if it ran before, and return at once."""
         self._pid = 0
         self._starting = _in_background(self._start)
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = _START_TIMEOUT) -> None:
         """Wait until it can be used.
 
         Raises:
             LabError: it ended, or was not ready in time; the message has the end of its log.
         """
         deadline = time.monotonic() + timeout
-        self._container()
+        self._container(timeout)
         while not self._ready():
             if (code := self.exit_code()) is not None:
                 raise LabError(f"the container of {self.name} ended with exit code {code}{self.last_words()}")
@@ -113,17 +115,25 @@ class LabContainer:
         return None if container.attrs["State"]["Running"] else int(container.attrs["State"]["ExitCode"])
 
     def signal(self, number: signal.Signals) -> None:
-        """Pause it (SIGSTOP), let it go on (SIGCONT), or send it a signal; no error when it has ended."""
+        """Pause it (SIGSTOP), let it go on (SIGCONT), or send it a signal; no error when it has ended.
+
+        Raises:
+            LabError: the engine did not do it.
+        """
         import docker.errors
 
         container = self._container()
-        with suppress(docker.errors.APIError):  # it has ended, is paused already, or is not paused
+        try:
             if number is signal.SIGSTOP:
                 container.pause()
             elif number is signal.SIGCONT:
                 container.unpause()
             else:
                 container.kill(int(number))
+        except docker.errors.APIError as error:
+            if not _is_as_after(number, container):
+                said = error.explanation or error
+                raise LabError(f"the container of {self.name} did not take {number.name}: {said}") from None
 
     def kill(self) -> None:
         """End it at once; what it has written stays until :meth:`stop`."""
@@ -133,6 +143,15 @@ class LabContainer:
     def wait(self) -> None:
         """Wait until it has ended."""
         self._container().wait()
+
+    def abandon(self) -> None:
+        """Start it no more, not even what is under way but has not reached the engine; :meth:`stop` removes it."""
+        self._unwanted = True
+
+    def wait_started(self, timeout: float) -> None:
+        """Wait until no start is under way, whether that went well or not."""
+        if self._starting is not None:
+            wait([self._starting], timeout)
 
     def stop(self) -> None:
         """Remove it with all it has written. Idempotent."""
@@ -150,6 +169,8 @@ class LabContainer:
         return "".join(f"\n    {line}" for line in (f"; the end of the log of {self.name} says:", *lines))[5:]
 
     def _start(self) -> None:
+        if self._unwanted:
+            raise LabError("the lab ends")
         if self._made is None:
             self._made = _create(self.name, self._image, self._directory)
         else:
@@ -161,16 +182,31 @@ class LabContainer:
     def _is_alive(self) -> bool:
         return self._pid != 0 and Path(f"/proc/{self._pid}").exists()
 
-    def _container(self) -> Container:
+    def _container(self, timeout: float = _START_TIMEOUT) -> Container:
         """Return the engine's container, once it is started."""
         assert self._starting is not None, "start() comes first"
         try:
-            self._starting.result()
+            self._starting.result(timeout)
+        except TimeoutError:
+            raise LabError(f"the engine did not start the container of {self.name} within {timeout:g} s") from None
         except Exception as error:  # the engine may refuse in any way
             said = getattr(error, "explanation", None) or error
             raise LabError(f"the container of {self.name} ({self._image.name}) did not start: {said}") from None
         assert self._made is not None
         return self._made
+
+
+def _is_as_after(number: signal.Signals, container: Container) -> bool:
+    """Return whether a container is as a signal would leave it: paused already, not paused, or ended."""
+    import docker.errors
+
+    try:
+        container.reload()
+    except docker.errors.NotFound:
+        return True
+    state = container.attrs["State"]
+    wanted = {signal.SIGSTOP: state["Paused"], signal.SIGCONT: not state["Paused"]}
+    return bool(wanted.get(number)) or not state["Running"]
 
 
 def _create(name: str, image: Image, directory: LabDirectory) -> Container:

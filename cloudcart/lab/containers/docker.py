@@ -60,6 +60,11 @@ class Docker:
         for setting, name in images.items():
             self._require(setting, name)
 
+    def lacks(self, images: Mapping[str, str]) -> dict[str, str]:
+        """Return those of ``images`` (setting to name) that the engine has not; nothing is pulled."""
+        here = {tag for image in self._client.images.list() for tag in image.tags}
+        return {setting: name for setting, name in images.items() if _with_tag(name) not in here}
+
     def remove(self, directory: LabDirectory) -> None:
         """Remove every container of a lab, at once."""
         _remove_all(self._containers({LAB: str(directory.path)}))
@@ -110,6 +115,11 @@ def _connect() -> DockerClient:
     if "name=rootless" in facts.get("SecurityOptions", ()) or facts.get("OperatingSystem") == "Docker Desktop":
         raise BackendError(f"the Docker engine at {where} has a network of its own; a lab needs this machine's")
     return client
+
+
+def _with_tag(name: str) -> str:
+    """Return an image's name as the engine lists it."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _remove_all(containers: Iterable[Container]) -> None:

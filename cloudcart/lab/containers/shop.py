@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _IMAGE_USER: Final = 10001  # as infra/images/cloudcart/Dockerfile makes it
 _LOOK: Final = 0.1  # seconds between two looks whether containers have ended: they are nobody's children here
+_LAST_STARTS: Final = 5.0  # seconds that the end of a lab waits for starts that are under way
 _SETTINGS: Final = "/run/cloudcart/settings.json"
 _SCRATCH: Final = "/tmp"  # noqa: S108 -- the container's own
 _CONTROL: Final = "/run/cloudcart/control.sock"
@@ -135,8 +136,20 @@ class ContainerShop(Shop):
         if self._links is not None:
             self._links.stop()
         if self._docker is not None:
+            containers = self._all_containers()
+            for container in containers:
+                container.abandon()
+            self._docker.remove(self._directory)
+            for container in containers:  # one that was just being started has come too late to be removed
+                container.wait_started(_LAST_STARTS)
             self._docker.remove(self._directory)
         self._logs.stop()
+
+    def _all_containers(self) -> list[LabContainer]:
+        """Return every container that was started, or is being started now."""
+        stores = self.stores.containers if hasattr(self, "stores") else ()
+        prometheus = [self._prometheus] if isinstance(self._prometheus, PrometheusContainer) else []
+        return [*self._containers.values(), *stores, *prometheus]
 
     def _look_for_images(self) -> None:
         with self._report.phase("engine and images"):

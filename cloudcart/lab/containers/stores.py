@@ -139,6 +139,7 @@ class ContainerStores(Stores):
         self.broker = KafkaContainer(images.kafka, directory)
         self.postgres = PostgresContainer(images.postgres, directory)
         self.valkey = RedisContainer(images.redis, directory)
+        self.containers = (self.broker, self.postgres, self.valkey)
         super().__init__({"broker": self.broker, "postgres": self.postgres, "valkey": self.valkey})
 
     @property

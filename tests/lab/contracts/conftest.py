@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ _HANDLED: Final = 0.4  # seconds in which a healthy worker has handled an event;
 _LATEST: Final = 5.0  # seconds after which an event under a delay has arrived
 _START: Final = 5.0  # seconds that the start of a service takes at most
 _WINDOW: Final = 0.6  # seconds in which a blocked event loop shows
+BACKEND: Final = os.environ.get("CLOUDCART_CONTRACTS_BACKEND", "embedded")
+"""Where contracts are kept, or measured."""
 _STATISTICS: Final = 1.5  # seconds by which PostgreSQL's statistics may be late
 
 
@@ -253,7 +256,7 @@ def until(condition: Callable[[], object], patience: float) -> None:
 def shop(state: object) -> Iterator[Shop]:
     """A shop whose links go through the fault proxy, once its worker consumes."""
     overrides = {"chaos.links": "on", "gateway.rate_limit": "off"}
-    with start(name="contracts", overrides=overrides, prometheus=False) as lab:
+    with start(BACKEND, name="contracts", overrides=overrides, prometheus=False) as lab:
         shop = Shop(lab)
         shop.register()
         until(lambda: shop.outcome("handled") > 0, 20.0)
