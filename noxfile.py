@@ -12,12 +12,24 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "types", "tests"]
 
 SCRIPTS = [".ci/run", *sorted(map(str, Path("infra").rglob("*.sh"))), *sorted(map(str, Path("infra").rglob("bin/*")))]
+RUNS = "cloudcart-runs"
 BENCHMARKS = sorted(path.as_posix() for path in Path("benchmarks").glob("[a-z]*.py"))
 
 
 def install(session: nox.Session, *groups: str) -> None:
     """Install the package with every extra, and the dependency groups named."""
     session.install("-e", ".[all]", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups))
+
+
+def unjudged(session: nox.Session) -> list[str]:
+    """Return the scenarios that have no verdict of the code as it is: not run yet, or the machine was too busy."""
+    return str(session.run("python", "infra/side_by_side.py", RUNS, "--to-run", "embedded", silent=True)).split()
+
+
+def run_scenarios(session: nox.Session, *scenarios: str) -> None:
+    """Run scenarios, embedded, if there are any; ``infra/side_by_side.py`` says afterwards what came of them."""
+    if scenarios:
+        session.run("pytest", *scenarios, "--cloudcart-report-dir", RUNS, *session.posargs, success_codes=[0, 1])
 
 
 @nox.session
@@ -46,7 +58,9 @@ def tests(session: nox.Session) -> None:
 def scenarios(session: nox.Session) -> None:
     """The shipped scenarios pass, and each fails when its protection is switched off."""
     install(session, "test")
-    session.run("pytest", "scenarios", "--cloudcart-report-dir", "cloudcart-runs", *session.posargs)
+    run_scenarios(session, "scenarios")
+    run_scenarios(session, *unjudged(session))
+    session.run("python", "infra/side_by_side.py", RUNS, "--only", "embedded")
     session.run("pytest", "tests/protections.py", *session.posargs)
 
 
@@ -62,11 +76,8 @@ def containers(session: nox.Session) -> None:
     kafka = str(session.cache_dir / "kafka")
     session.run("infra/kafka/fetch.sh", kafka, external=True)
     session.run("pytest", "tests/kafka.py", env={"CLOUDCART_KAFKA_HOME": kafka})
-    runs = "cloudcart-runs"
-    to_run = session.run("python", "infra/side_by_side.py", runs, "--to-run", "embedded", silent=True)
-    if embedded := str(to_run).split():  # the session "scenarios" has not just run them
-        session.run("pytest", *embedded, "--cloudcart-report-dir", runs, success_codes=[0, 1])
-    session.run("infra/images/with-docker.sh", "infra/containers.sh", runs, external=True)
+    run_scenarios(session, *unjudged(session))  # none, if the session "scenarios" has just run them
+    session.run("infra/images/with-docker.sh", "infra/containers.sh", RUNS, external=True)
 
 
 @nox.session

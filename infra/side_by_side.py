@@ -1,8 +1,8 @@
 """The verdicts of the same scenarios on several backends, side by side: ``python infra/side_by_side.py RUNS``.
 
 Takes the newest run of each scenario on each backend from a folder of runs, of those that are no older than the code.
-Exit code 1 unless every scenario ran on all backends and passed. ``--to-run BACKEND`` prints the files of the scenarios
-that have no such run yet, or one that could not be judged.
+Exit code 1 unless every scenario ran on all backends, or on that of ``--only BACKEND``, and passed. ``--to-run BACKEND``
+prints the files of the scenarios that have no such run yet, or one that could not be judged.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,12 @@ def cell(record: Record | None) -> str:
     return f"{record['verdict']} in {record['seconds']:.0f} s" if record else "did not run"
 
 
-def compare(runs: Runs) -> bool:
-    """Print the table and return whether every scenario passes on every backend."""
-    print(f"{'scenario':45}" + "".join(f"{backend:25}" for backend in BACKENDS))
+def compare(runs: Runs, backends: Sequence[str]) -> bool:
+    """Print the table and return whether every scenario passes on each of these backends."""
+    print(f"{'scenario':45}" + "".join(f"{backend:25}" for backend in backends))
     for name, by_backend in sorted(runs.items()):
-        print(f"{name:45}" + "".join(f"{cell(by_backend.get(backend)):25}" for backend in BACKENDS))
-    verdicts = {run["verdict"] if run else "none" for by in runs.values() for run in map(by.get, BACKENDS)}
+        print(f"{name:45}" + "".join(f"{cell(by_backend.get(backend)):25}" for backend in backends))
+    verdicts = {run["verdict"] if run else "none" for by in runs.values() for run in map(by.get, backends)}
     print("the same verdict everywhere: pass" if verdicts == {"pass"} else "not every scenario passes everywhere")
     return verdicts == {"pass"}
 
@@ -60,12 +61,13 @@ def main() -> int:
     """Print the table, or what is to be run."""
     parser = argparse.ArgumentParser(description="the verdicts of the same scenarios on several backends")
     parser.add_argument("runs", type=Path, metavar="RUNS", help="folder of run folders")
+    parser.add_argument("--only", choices=BACKENDS, help="look at the verdicts of this backend alone")
     parser.add_argument("--to-run", choices=BACKENDS, help="print the scenarios that this backend has no verdict of")
     arguments = parser.parse_args()
     scenarios = {path.stem.removeprefix("test_"): path for path in sorted(ROOT.glob("scenarios/test_*.py"))}
     runs = newest_runs(arguments.runs, scenarios)
     if arguments.to_run is None:
-        return 0 if compare(runs) else 1
+        return 0 if compare(runs, [arguments.only] if arguments.only else BACKENDS) else 1
     for name, path in scenarios.items():
         if runs[name].get(arguments.to_run, {}).get("verdict") not in PROVED:
             print(path.relative_to(ROOT))
