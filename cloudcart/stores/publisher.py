@@ -183,6 +183,10 @@ def quiet_broker(bootstrap: str, client: str, patience: float = _CONFIRM) -> Kaf
     return KafkaBroker(
         bootstrap,
         client_id=client,
+        # Confirmed is what every replica in step has. The driver's idempotence is not asked for: with it, a producer
+        # whose broker died never stops, and a repeat after a lost receipt does no harm here: the inbox knows it, and no
+        # later message of its key was sent before that receipt.
+        acks="all",
         logger=logging.getLogger(__name__),
         log_level=logging.DEBUG,  # of its reports on each message; errors keep their own level
         apply_types=False,
