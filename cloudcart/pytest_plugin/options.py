@@ -37,6 +37,7 @@ FLAGS: Final = (
     Option(
         "fail-fast", "", "end a scenario as soon as an objective is clearly broken, instead of watching it to the end"
     ),
+    Option("wipe", "", "let a lab that somebody else started lose the orders and accounts that people made there"),
     Option("coverage", "", "say which links and routes were broken by which kind of fault; also as coverage.html"),
 )
 LISTS: Final = (
