@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _READY_TIMEOUT: Final = 10.0
 _POLL: Final = 0.01
 _KEPT_SCRAPES: Final = 200
+_PEOPLES_DATA: Final = """
+SELECT (SELECT count(*) FROM orders.orders), (SELECT count(*) FROM users.users WHERE username <> ALL(%s))
+"""
 _LONGEST_QUIET: Final = 90.0  # seconds; longer than a check of the invariants waits
 
 
@@ -187,6 +190,23 @@ class Lab:
                 self.wait_ready()
                 post_to_all(firsts, "/internal/reset", self._internal_headers())
         self._scrapes.clear()
+
+    def would_lose(self) -> str:
+        """Return what people have made in this lab, which :meth:`reset` would take; empty when that is nothing.
+
+        Raises:
+            LabError: the database does not answer.
+        """
+        import psycopg
+
+        own = [login.username for login in self.logins.values()]
+        try:
+            with psycopg.connect(self.database_url, autocommit=True) as connection:
+                orders, accounts = connection.execute(_PEOPLES_DATA, (own,)).fetchone() or (0, 0)
+        except psycopg.Error as error:
+            raise LabError(f"the database of the lab does not answer: {error}") from None
+        found = {"orders": orders, "accounts": accounts}
+        return " and ".join(f"{count} {what}" for what, count in found.items() if count)
 
     def require(self, faults: Iterable[Fault]) -> None:
         """Do nothing if this lab can carry out all of ``faults``.

@@ -39,6 +39,7 @@ FLAGS: Final = (
         "",
         "end a scenario as soon as an objective cannot hold any more, whatever came; the verdict stays the same",
     ),
+    Option("wipe", "", "let a lab that somebody else started lose the orders and accounts that people made there"),
     Option("coverage", "", "say which links and routes were broken by which kind of fault; also as coverage.html"),
 )
 LISTS: Final = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloudcart.exceptions import UsageError
 from cloudcart.pytest_plugin import plugin
 from cloudcart.pytest_plugin.options import flag, setting
 from cloudcart.pytest_plugin.timing import Stopwatch
@@ -49,9 +50,20 @@ class SessionLab:
 
         if name := setting(self._config, "reuse"):
             return lab.attach(name)
-        if url := setting(self._config, "url"):
-            return lab.start(self._backend, overrides={**settings, "urls.gateway": url})
+        if self._backend == "external":
+            url = setting(self._config, "url")
+            found = lab.start("external", overrides={**settings, **({"urls.gateway": url} if url else {})})
+            self._spare_people(found)
+            return found
         return lab.start(self._backend, overrides=settings, detach=flag(self._config, "keep"))
+
+    def _spare_people(self, found: Lab) -> None:
+        """Refuse a lab that others work in, unless its data may go: each test begins and ends with a reset."""
+        if not flag(self._config, "wipe") and (lost := found.would_lose()):
+            raise UsageError(
+                f"the lab at {found.urls['gateway']} has {lost}, and a test resets it; "
+                "add --cloudcart-wipe if nobody wants them, or take another lab"
+            )
 
     def close(self) -> None:
         """End the lab, unless it was somebody else's or is to be kept."""

@@ -9,6 +9,7 @@ set -euo pipefail
 here=$(realpath "$(dirname "$0")")
 root=$(realpath "$here/../..")
 base=local/debian:bookworm
+sources=(pyproject.toml README.md LICENSE cloudcart loadtests scenarios infra/images/cloudcart) # see .dockerignore
 declare -A image=([postgres]=local/postgres:15 [redis]=local/redis:7 [kafka]=local/kafka:4.4.0
   [prometheus]=local/prometheus:2 [python]=local/python:3.11 [cloudcart]=cloudcart:latest)
 
@@ -53,7 +54,7 @@ build_cloudcart() {
   for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [ -z "${!name:-}" ] || arguments+=(--build-arg "$name")
   done
-  (cd "$root" && git ls-files --cached --others --exclude-standard --deduplicate -z |
+  (cd "$root" && git ls-files --cached --others --exclude-standard --deduplicate -z -- "${sources[@]}" |
     tar --create --null --files-from - --ignore-failed-read --directory "$work" certificates.crt) |
     docker build --network host "${arguments[@]}" --tag "${image[cloudcart]}" --file infra/images/cloudcart/Dockerfile -
 }

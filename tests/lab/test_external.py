@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import httpx
 import pytest
 
 from cloudcart.cli.lab_view import environment_lines
 from cloudcart.exceptions import LabError, UnsupportedError, UsageError
 from cloudcart.faults import parse_fault
-from cloudcart.lab import Lab, start
+from cloudcart.lab import Lab, attach, list_labs, start
+
+SCENARIO = """
+import pytest
+
+@pytest.mark.cloudcart_load("checkout", rate=10, duration="4s", warmup="500ms")
+@pytest.mark.cloudcart_fault("error", target="products", probability=0.2, start="2s", duration="1s")
+@pytest.mark.cloudcart_slo("p50 < 10s")
+def test_claim(cloudcart_run):
+    '''People get answers.'''
+    assert cloudcart_run.record["faults"][0]["injected"] > 0, cloudcart_run.explain()
+    assert cloudcart_run.record["backend"] == "external"
+"""
+VISIT = """
+def test_visit(cloudcart_lab):
+    assert cloudcart_lab.status().ready
+"""
 
 
 @pytest.fixture
@@ -23,6 +45,62 @@ def known(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
         name, _, value = line.removeprefix("export ").partition("=")
         monkeypatch.setenv(name, value.strip("'"))
     return lab
+
+
+def cloudcart(*arguments: str) -> str:
+    """Run the command line in a process of its own, which must end well, and return what it printed."""
+    command = [sys.executable, "-m", "cloudcart.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def elsewhere(state: Path) -> Iterator[Lab]:
+    """A lab that another process has started and left running."""
+    cloudcart("up", "--detach", "--free-ports", "--name", "elsewhere", "--set", "gateway.rate_limit=off")
+    with attach("elsewhere") as running:
+        yield running
+    cloudcart("down", "--name", "elsewhere")
+
+
+@pytest.fixture
+def run_pytest(elsewhere: Lab, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a small file by pytest on that lab, known by nothing but what ``status --environment`` prints."""
+    exports = shlex.split(cloudcart("status", "--name", "elsewhere", "--environment"))
+    known = dict(word.split("=", 1) for word in exports if word != "export")
+
+    def run(source: str, *options: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "test_small.py").write_text(source)
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--cloudcart-backend=external", *options]
+        environment = os.environ | known | {"CLOUDCART_STATE_DIR": str(tmp_path / "no labs here")}
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180, check=False
+        )
+
+    return run
+
+
+def test_a_scenario_runs_on_a_lab_of_another_process_and_leaves_it_as_it_was(elsewhere, run_pytest, tmp_path):
+    before = elsewhere.pids, list_labs()
+    done = run_pytest(SCENARIO)
+    assert done.returncode == 0, done.stdout
+    assert (elsewhere.pids, list_labs()) == before
+    assert elsewhere.status().ready
+    assert not [fault for fault in elsewhere.chaos.faults() if fault["state"] == "active"]
+    assert elsewhere.would_lose() == ""
+    assert not (tmp_path / "no labs here").exists()
+
+
+def test_what_people_have_made_is_not_wiped_without_their_consent(elsewhere, run_pytest):
+    somebody = {"username": "somebody", "email": "somebody@example.com", "password": "long enough 1"}
+    httpx.post(f"{elsewhere.urls['users']}/auth/register", json=somebody, timeout=10).raise_for_status()
+    refused = run_pytest(VISIT)
+    assert refused.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "has 1 accounts, and a test resets it; add --cloudcart-wipe if nobody wants them" in refused.stdout
+    assert elsewhere.would_lose() == "1 accounts"
+    assert run_pytest(VISIT, "--cloudcart-wipe").returncode == 0
+    assert elsewhere.would_lose() == ""
 
 
 @contextmanager

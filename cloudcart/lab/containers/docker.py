@@ -6,6 +6,7 @@ Used by the supervisor of a lab in containers alone. Not here: a container (``la
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -62,7 +63,7 @@ class Docker:
 
     def lacks(self, images: Mapping[str, str]) -> dict[str, str]:
         """Return those of ``images`` (setting to name) that the engine has not; nothing is pulled."""
-        here = {tag for image in self._client.images.list() for tag in image.tags}
+        here = {tag for image in self._client.api.images() for tag in image["RepoTags"] or ()}
         return {setting: name for setting, name in images.items() if _with_tag(name) not in here}
 
     def remove(self, directory: LabDirectory) -> None:
@@ -106,11 +107,13 @@ def _connect() -> DockerClient:
     if not where.startswith("unix://"):
         raise BackendError(f"DOCKER_HOST={where} is no engine on this machine, whose network a lab shares; unset it")
     try:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(where.removeprefix("unix://"))
         client = docker.from_env()
         facts: dict[str, Any] = client.info()
-    except docker.errors.DockerException as error:
-        if "Permission denied" in str(error):
-            raise BackendError(f"you may not use the Docker engine at {where}; join its group 'docker'") from None
+    except PermissionError:
+        raise BackendError(f"you may not use the Docker engine at {where}; join its group 'docker'") from None
+    except (OSError, docker.errors.DockerException):
         raise BackendError(f"no Docker engine answers at {where}; {_INSTALL}") from None
     if "name=rootless" in facts.get("SecurityOptions", ()) or facts.get("OperatingSystem") == "Docker Desktop":
         raise BackendError(f"the Docker engine at {where} has a network of its own; a lab needs this machine's")

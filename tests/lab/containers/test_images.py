@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -44,3 +45,9 @@ def test_builds_that_end_well_are_told_with_their_times(tmp_path):
     done = build(tmp_path, "redis", "cloudcart", broken="nothing", others="exec cat >/dev/null </dev/stdin")
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.partition(":")[0] for line in sorted(done.stdout.splitlines())] == ["base", "cloudcart", "redis"]
+
+
+def test_both_ways_to_build_the_projects_image_send_the_same_files():
+    ignored = (BUILD.parents[2] / ".dockerignore").read_text().splitlines()
+    [sources] = re.findall(r"^sources=\((.*?)\)", BUILD.read_text(), re.MULTILINE)
+    assert sorted(line.removeprefix("!") for line in ignored if line.startswith("!")) == sorted(sources.split())
