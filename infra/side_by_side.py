@@ -1,8 +1,8 @@
 """The verdicts of the same scenarios on several backends, side by side: ``python infra/side_by_side.py RUNS``.
 
 Takes the newest run of each scenario on each backend from a folder of runs, of those that are no older than the code.
-Exit code 1 unless every scenario ran on all backends (or on that of ``--only BACKEND``) and passed. ``--to-run BACKEND``
-prints the files of the scenarios that have no such run yet, or one that could not be judged.
+Exit code 1 unless every scenario ran on all backends (or on that of ``--only BACKEND``) and passed. ``--to-run
+BACKEND`` prints the files of the scenarios that have no such run yet, or one that could not be judged.
 """
 
 from __future__ import annotations
