@@ -9,9 +9,11 @@ import threading
 import time
 from typing import Any
 
+import psycopg
 import pytest
 
 from cloudcart.services.users.passwords import Passwords
+from cloudcart.stores.database import conninfo
 from cloudcart.telemetry.metrics import Telemetry
 
 NEW = {"username": "carla", "email": "Carla@example.org", "password": "long enough", "full_name": "Carla C."}
@@ -88,6 +90,27 @@ def test_rights(start_shop: Any) -> None:
             assert (await shop.users.delete(f"/users/{made.json()['id']}", headers=admin)).status_code == 204
             assert (await shop.users.delete(f"/users/{made.json()['id']}", headers=admin)).status_code == 404
             assert (await shop.users.delete("/users/1", headers=admin)).status_code == 409
+
+    asyncio.run(main())
+
+
+def test_of_two_who_take_an_email_at_the_same_time_one_is_refused(
+    start_shop: Any, postgres: Any, admin_sql: Any, eventually: Any
+) -> None:
+    async def main() -> None:
+        async with start_shop("users") as shop:
+            with psycopg.connect(conninfo(postgres.url())) as other:  # commits with the block
+                other.execute("UPDATE users.users SET email = 'one@b.example' WHERE id = 1")
+                form = {"email": "ONE@b.example"}
+                change = asyncio.create_task(shop.users.put("/users/2", headers=shop.bearer(2), json=form))
+
+                async def waits() -> bool:
+                    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'users'"
+                    return admin_sql.execute(waiting).fetchone() is not None
+
+                await eventually(waits)
+            answer = await change
+            assert (answer.status_code, answer.json()["error"]) == (409, "this email is taken; choose another one")
 
     asyncio.run(main())
 
