@@ -92,21 +92,26 @@ class Upstream:
     @asynccontextmanager
     async def stream(self, target: str, headers: Headers) -> AsyncIterator[tuple[Response, AsyncIterator[bytes]]]:
         """Give the head of an answer and then its body in pieces; raises as :meth:`call`, never repeats."""
-        if not self.breaker.allow():
-            raise _left_alone()
         if self._streams >= _STREAMS:
             raise UpstreamUnavailableError("too many streams are open already")
+        if not self.breaker.allow():
+            raise _left_alone()
         self._streams += 1
+        told = False  # the breaker is told of the beginning only: later its trial is another call's
         try:
             async with self._client.stream("GET", self._base, target, headers=headers, timeout=self._timeout) as opened:
                 self.breaker.succeeded()
+                told = True
                 yield opened
         except UpstreamError:
             self._errors.inc()
-            self.breaker.failed()
+            if not told:
+                self.breaker.failed()
+                told = True
             raise
         finally:
-            self.breaker.abandoned()
+            if not told:
+                self.breaker.abandoned()
             self._streams -= 1
 
     def reset(self) -> None:
