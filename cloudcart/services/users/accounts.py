@@ -123,19 +123,19 @@ class Accounts:
 
     async def delete(self, user_id: int) -> None:
         """Delete a user, or 404."""
-        async with self._database.session() as session:
+        async with self._database.session(writes=True) as session:
             if not await session.run(_DELETE, (user_id,)):
                 _found(None)
 
     async def prepare(self, count: int, prefix: str) -> list[Row]:
         """Add users for a load generator and return them; they share one hash, and are no events."""
-        password_hash = await self._passwords.hash_once("load")
-        async with self._database.session() as session:
+        password_hash = await self._passwords.hash_once("load", "load")
+        async with self._database.session(writes=True) as session:
             return await session.rows(_INSERT_MANY, (password_hash, prefix, count))
 
     async def seed(self) -> None:
         """Add the users that are there from the start, where they are missing."""
-        async with self._database.session() as session:
+        async with self._database.session(writes=True) as session:
             for name, password in self._seed.items():
                 if password is not None and not await session.row(_BY_USERNAME, (name,)):
                     await session.row(_INSERT, await self._seeded(name, password))
@@ -151,7 +151,7 @@ class Accounts:
 
     async def _seeded(self, name: str, password: SecretStr) -> tuple[str, str, str, str, bool]:
         """Return the row of a user that is there from the start."""
-        password_hash = await self._passwords.hash_once(password.get_secret_value())
+        password_hash = await self._passwords.hash_once(name, password.get_secret_value())
         return name, f"{name}@cloudcart.example", password_hash, name.capitalize(), name == "admin"
 
 
