@@ -12,8 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from cloudcart.exceptions import RefusedError
+from cloudcart.services.users import throttle as throttle_module
 from cloudcart.services.users.passwords import Passwords
+from cloudcart.services.users.throttle import LoginThrottle
 from cloudcart.stores.database import conninfo
+from cloudcart.stores.redis import Redis
 from cloudcart.telemetry.metrics import Telemetry
 
 NEW = {"username": "carla", "email": "Carla@example.org", "password": "long enough", "full_name": "Carla C."}
@@ -201,6 +205,25 @@ def test_guessing_is_throttled(start_shop: Any, redis_away: bool) -> None:
             assert 1 <= int(right.headers["retry-after"]) <= 60
             other = await shop.users.post("/auth/login", json={"username": "admin", "password": "admin-password"})
             assert other.status_code == 200
+
+    asyncio.run(main())
+
+
+def test_a_flood_of_names_does_not_reset_the_throttle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle_module, "_REMEMBERED", 100)
+
+    async def main() -> None:
+        redis = Redis("unix:///nowhere/redis.sock", Telemetry("test"))
+        throttle = LoginThrottle(redis, 3)
+        for _ in range(3):
+            await throttle.failed("demo")
+        for number in range(1000):
+            await throttle.check(f"name {number}")
+            if number % 20 == 0:
+                await throttle.failed(f"name {number}")
+        with pytest.raises(RefusedError, match="too many failed"):
+            await throttle.check("demo")
+        await redis.close()
 
     asyncio.run(main())
 

@@ -60,11 +60,13 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     redis = Redis(settings.stores.redis, telemetry, faults=faults) if settings.stores.redis else None
     client = HttpClient(faults=faults, peers={base: name for name, base in settings.urls if base})
     refusals = RefusalEvents(settings.stores.kafka, settings.gateway.rate_limit_window, faults, telemetry)
+    limit = _rate_limit(settings, redis)
+    metrics.rate_limit_local.set_function(lambda: limit is not None and limit.is_local)
     gateway = Gateway(
         upstreams=_upstreams(settings, client, metrics),
         verifier=TokenVerifier(settings.auth, faults.surroundings.time),
         cors=Cors(settings.gateway.cors_origins),
-        limit=_rate_limit(settings, redis),
+        limit=limit,
         cache=ListCache(settings.gateway.cache_ttl) if settings.gateway.cache else None,
         metrics=metrics,
         refusals=refusals,

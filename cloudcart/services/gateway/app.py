@@ -64,12 +64,9 @@ class Gateway:
         endpoint = ENDPOINTS.get(scope[ROUTE])
         target = forwarded_target(scope["raw_path"], scope["query_string"])
         try:
-            if endpoint is None or target is None:
-                response = _problem(404, "there is nothing at this address")
-            elif method == "OPTIONS":
-                response = self._options(endpoint, headers)
-            elif method not in endpoint.methods:
-                response = _problem(405, "this address does not support this method", {"allow": _allowed(endpoint)})
+            if endpoint is None or target is None or method not in endpoint.methods:
+                await self._admit(scope, ANYBODY, headers)
+                response = self._own_answer(endpoint if target else None, method, headers)
             else:
                 await self._admit(scope, endpoint.methods[method], headers)
                 passing = for_upstream(scope["headers"], headers)
@@ -95,6 +92,14 @@ class Gateway:
             self.cache.clear()
         if self.limit is not None:
             self.limit.clear()
+
+    def _own_answer(self, endpoint: Endpoint | None, method: str, headers: Headers) -> Response:
+        """Return the answer to what no service is asked for."""
+        if endpoint is None:
+            return _problem(404, "there is nothing at this address")
+        if method == "OPTIONS":
+            return self._options(endpoint, headers)
+        return _problem(405, "this address does not support this method", {"allow": _allowed(endpoint)})
 
     def _options(self, endpoint: Endpoint, headers: Headers) -> Response:
         if b"access-control-request-method" not in headers:

@@ -234,6 +234,30 @@ def test_without_redis_the_limit_goes_on_here_and_a_metric_says_so(edge: Callabl
             statuses = [(await it.get("/api/products/1")).status_code for _ in range(3)]
             assert statuses == [200, 200, 429]
             assert it.metric("redis_errors_total") >= 1
+            assert it.metric("rate_limit_local") == 1
+
+    run(work())
+
+
+def test_with_redis_the_metric_says_that_the_limit_is_for_all(edge: Callable[..., Any], valkey: Valkey) -> None:
+    async def work() -> None:
+        async with edge(redis=valkey.url) as it:
+            assert (await it.get("/api/products/1")).status_code == 200
+            assert it.metric("rate_limit_local") == 0
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/api/nowhere", 404), ("PUT", "/api/orders", 405), ("OPTIONS", "/api/orders", 204)],
+)
+def test_what_no_service_is_asked_for_is_limited_too(
+    edge: Callable[..., Any], method: str, path: str, status: int
+) -> None:
+    async def work() -> None:
+        async with edge({"gateway.rate_limit_requests": 2, "gateway.rate_limit_window": "1h"}) as it:
+            assert [(await it.client.request(method, path)).status_code for _ in range(3)] == [status, status, 429]
 
     run(work())
 
