@@ -145,7 +145,7 @@ class Gateway:
         if self.cache is not None and endpoint.cached and method == "GET" and not _carries_fault():
             return await self._list(self.cache, upstream, target, headers)
         try:
-            response = await upstream.call(method, target, headers, body)
+            response = await upstream.call(method, target, headers, body, endpoint.timeout)
         finally:
             if self.cache is not None and endpoint.upstream == "products" and method != "GET":
                 self.cache.expire()  # who changes a product sees the change at once

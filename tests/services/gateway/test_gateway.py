@@ -295,6 +295,29 @@ async def silent(_asked: Any) -> None:
     await asyncio.Event().wait()
 
 
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [("/api/orders/7/pay", "pay"), ("/api/auth/login", "password"), ("/api/auth/register", "password")],
+)
+def test_what_takes_longer_by_its_nature_has_a_time_of_its_own(
+    edge: Callable[..., Any], path: str, setting: str
+) -> None:
+    async def work() -> None:
+        async def slow(_asked: Any) -> Any:
+            await asyncio.sleep(0.2)  # longer than all others have
+            return 200, {}, b"{}"
+
+        async def post(overrides: dict[str, object]) -> int:
+            async with edge({"gateway.timeout": "50ms", **overrides}) as it:
+                it.services["orders"].answer = it.services["users"].answer = slow
+                return (await it.client.post(path, content=b"{}", headers=it.token())).status_code  # type: ignore[no-any-return]
+
+        assert await post({f"gateway.timeout_{setting}": "1h"}) == 200
+        assert await post({f"gateway.timeout_{setting}": "50ms"}) == 504
+
+    run(work())
+
+
 def test_a_service_that_is_slow_is_504(edge: Callable[..., Any]) -> None:
     async def work() -> None:
         async with edge({"gateway.timeout": "50ms"}) as it:
