@@ -27,6 +27,7 @@ Field: TypeAlias = tuple[str | int, ...]
 SUFFIXES: Final = (".yaml", ".yml", ".toml", ".json")
 _MOST_VALUES: Final = 10_000  # aliases of YAML can make a small file mean a very large value
 _DEEPEST: Final = 20
+_LINE_BREAKS: Final = re.compile("[\x85\u2028\u2029\ufeff]")  # which YAML 1.1 folds away unless they are escaped
 _SCALARS: Final = (
     ("bool", r"(true|True|TRUE|false|False|FALSE)$", list("tTfF")),
     ("int", r"[-+]?[0-9]+$", list("-+0123456789")),
@@ -159,6 +160,12 @@ def write_yaml(document: Mapping[str, Any], *, heading: str = "") -> str:
 
     for name, pattern, begins in _SCALARS:
         Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(pattern), begins)
+    Dumper.add_representer(
+        str,
+        lambda dumper, text: dumper.represent_scalar(
+            "tag:yaml.org,2002:str", text, style='"' if _LINE_BREAKS.search(text) else None
+        ),
+    )
     comment = "".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines())
     return comment + yaml.dump(dict(document), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110)
 

@@ -118,6 +118,12 @@ class Gateway(_Section):
     cors_origins: tuple[str, ...] = Field(("http://localhost:3001", "http://127.0.0.1:3001"), description="origins")
     timeouts: bool = Field(True, description="give up on a slow upstream (504)")
     timeout: Duration = Field(2.0, gt=0, description="time allowed for one upstream attempt")
+    timeout_password: Duration = Field(
+        5.0, gt=0, description="the same to log in and to register, which wait for a password's hash"
+    )
+    timeout_pay: Duration = Field(
+        4.0, gt=0, description="the same to pay; longer than two calls to the product service may take (orders.timeout)"
+    )
     retries: bool = Field(True, description="repeat idempotent calls that failed, within the retry budget")
     retry_attempts: int = Field(2, ge=0, description="repeats of one request at most")
     retry_budget: Share = Field(0.2, description="repeats as a share of requests, over ten seconds")
@@ -128,7 +134,9 @@ class Gateway(_Section):
     circuit_breaker: bool = Field(True, description="stop calling an upstream that keeps failing (503 at once)")
     breaker_failures: int = Field(20, ge=1, description="failures in a row that open the breaker")
     breaker_reset: Duration = Field(1.0, description="time until an open breaker lets one trial call through")
-    cache: bool = Field(True, description="keep product lists, and serve them stale while products is down")
+    cache: bool = Field(
+        True, description="keep product lists for a moment, and serve lists and products stale while products is down"
+    )
     cache_ttl: Duration = Field(1.0, description="how long a cached product list is fresh")
     outlier_ejection: bool = Field(
         True,

@@ -127,6 +127,7 @@ VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.di
 
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 @example({"a": "0E0"})
+@example({"a": "\x85", "b": "\u2028x", "c": "\ufeff"})
 def test_what_is_written_is_read(tmp_path_factory, values):
     folder = tmp_path_factory.mktemp("documents", numbered=True)
     for suffix, text in ((".yaml", write_yaml(values)), (".json", json.dumps(values))):

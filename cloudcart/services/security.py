@@ -1,16 +1,18 @@
 """Who is asking: tokens of users (Ed25519, only the user service signs) and of services (shared secret, one minute).
 
 Used by every service and by the gateway; routes say ``user: CurrentUser`` or ``admin: Admin``, and internal routers
-depend on :func:`require_service`. Passwords are not here (``services.users.passwords``).
+depend on :func:`require_service`. A token is good until it expires: that its user was deleted is known to the user
+service only, and said at ``/auth/validate``. Passwords are not here (``services.users.passwords``).
 """
 
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, TypeAlias
 
 import jwt
@@ -40,11 +42,12 @@ Clock: TypeAlias = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The user that a request speaks for."""
+    """The user that a request speaks for; ``expires`` is when its token does, in unix seconds."""
 
     user_id: int
     username: str
     is_admin: bool
+    expires: float = field(default=math.inf, compare=False)
 
 
 class TokenSigner:
@@ -85,7 +88,7 @@ class TokenVerifier:
             raise UsageError("auth.public_key must be an Ed25519 key")
         self._key = key
         self._clock = clock
-        self._known: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+        self._known: OrderedDict[str, Principal] = OrderedDict()
 
     def verify(self, token: str) -> Principal:
         """Return whom ``token`` speaks for.
@@ -100,11 +103,14 @@ class TokenVerifier:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(token)
-        principal, expires = known
-        if expires <= self._clock():
+        if known.expires <= self._clock():
             self._known.pop(token, None)
             raise TokenError("expired", "the token has expired; log in again")
-        return principal
+        return known
+
+    def seconds_left(self, principal: Principal) -> float:
+        """Return for how long the token of ``principal`` is good."""
+        return principal.expires - self._clock()
 
     def verify_header(self, authorization: str | None) -> Principal:
         """Return whom an ``Authorization`` header speaks for; raises as :meth:`verify`, also where there is none."""
@@ -121,15 +127,15 @@ class TokenVerifier:
         x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
         return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x, "use": "sig", "alg": "EdDSA"}]}
 
-    def _check(self, token: str) -> tuple[Principal, float]:
+    def _check(self, token: str) -> Principal:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token, self._key, algorithms=["EdDSA"], issuer=ISSUER, options=_OWN_CLOCK | {"require": ["exp", "sub"]}
             )
             if float(claims.get("iat", 0)) > self._clock():
                 raise TokenError("malformed", "the token is from the future; log in again")
-            principal = Principal(int(claims["sub"]), str(claims["username"]), claims["is_admin"] is True)
-            return principal, float(claims["exp"])
+            user, expires = str(claims["username"]), float(claims["exp"])
+            return Principal(int(claims["sub"]), user, claims["is_admin"] is True, expires)
         except jwt.InvalidSignatureError:
             raise TokenError("signature", "the token was not issued by this shop; log in again") from None
         except (jwt.PyJWTError, KeyError, ValueError, TypeError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +14,9 @@ from confluent_kafka import Consumer
 
 from cloudcart.events import ChaosCleared, Event, OrderCreated, OrderStatusChanged, UserCreated, encode
 from cloudcart.lab.broker import Broker
+from cloudcart.services.notifications.models import Notification
+from cloudcart.services.notifications.stream import Listeners, server_sent_events
+from cloudcart.services.security import Principal, TokenSigner
 from cloudcart.stores.publisher import Message, Publisher, message_of
 
 JOINING = 20.0  # seconds that a consumer may take until it has its partitions
@@ -213,6 +218,88 @@ def test_stream(start_shop: Any) -> None:
                         else:
                             break
             assert seen == ["Order 2: It moved.", "Order 4: It moved."]
+
+    asyncio.run(main())
+
+
+def test_a_stream_leaves_nothing_out_of_what_was_missed(start_shop: Any, admin_sql: Any) -> None:
+    async def main() -> None:
+        async with start_shop("notifications") as shop:
+            admin_sql.execute(
+                "INSERT INTO notifications.notifications (user_id, event_id, event_type, message, details, occurred_at)"
+                " SELECT 7, gen_random_uuid(), 'order.created', n::text, '{}', now() FROM generate_series(1, 1200) AS n"
+            )
+            headers, seen = shop.bearer() | {"last-event-id": "0"}, []
+            async with shop.notifications.stream("GET", "/notifications/stream", headers=headers) as stream:
+                async for line in stream.aiter_lines():
+                    if line.startswith("data: "):
+                        seen.append(int(json.loads(line[6:])["message"]))
+                        if seen[-1] == 1200:
+                            break
+            assert seen == list(range(1, 1201))
+
+    asyncio.run(main())
+
+
+def told(number: int) -> Notification:
+    now = datetime.now(UTC)
+    return Notification(id=number, user_id=7, event_type="x", message="m", details={}, occurred_at=now, created_at=now)
+
+
+def test_the_stream_of_a_client_that_is_too_slow_ends_where_it_can_go_on() -> None:
+    async def nothing() -> AsyncIterator[Notification]:
+        for number in range(0):
+            yield told(number)
+
+    async def main() -> None:
+        listeners = Listeners()
+        with listeners.listen(7) as listener:
+            for number in range(1, 301):  # nobody reads meanwhile
+                listeners.send(told(number))
+            sent = [chunk.split()[1] async for chunk in server_sent_events(listener, nothing(), 60.0)]
+        ids = [int(each) for each in sent if each.isdigit()]
+        assert ids == list(range(1, len(ids) + 1))
+        assert 0 < len(ids) < 300
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_a_stream_ends_with_its_token(start_shop: Any) -> None:
+    async def main() -> None:
+        async with start_shop("notifications") as shop:
+            auth = shop.auth.model_copy(update={"token_lifetime": 6.0})
+            token = TokenSigner(auth).issue(Principal(7, "user7", is_admin=False))
+            headers = {"authorization": f"Bearer {token}"}
+            async with shop.notifications.stream("GET", "/notifications/stream", headers=headers) as stream:
+                lines = [line async for line in stream.aiter_lines()]  # until it ends
+            assert lines[0] == ": listening"
+            assert (await shop.notifications.get("/notifications", headers=headers)).status_code == 401
+
+    asyncio.run(main())
+
+
+def test_nobody_has_all_the_streams(start_shop: Any, eventually: Any) -> None:
+    async def main() -> None:
+        async with start_shop("notifications") as shop, AsyncExitStack() as opened:
+            lines: list[AsyncIterator[str]] = []
+
+            async def open_one(user_id: int = 7) -> int:
+                request = shop.notifications.stream("GET", "/notifications/stream", headers=shop.bearer(user_id))
+                stream = await opened.enter_async_context(request)
+                if stream.status_code == 200:
+                    lines.append(stream.aiter_lines())
+                    assert await anext(lines[-1]) == ": listening"
+                return stream.status_code  # type: ignore[no-any-return]
+
+            assert [await open_one() for _ in range(11)] == [200] * 10 + [429]
+            assert await open_one(8) == 200
+            await opened.aclose()
+
+            async def has_room() -> bool:
+                async with shop.notifications.stream("GET", "/notifications/stream", headers=shop.bearer()) as stream:
+                    return stream.status_code == 200  # type: ignore[no-any-return]
+
+            await eventually(has_room)
 
     asyncio.run(main())
 

@@ -9,9 +9,15 @@ import threading
 import time
 from typing import Any
 
+import psycopg
 import pytest
 
+from cloudcart.exceptions import RefusedError
+from cloudcart.services.users import throttle as throttle_module
 from cloudcart.services.users.passwords import Passwords
+from cloudcart.services.users.throttle import LoginThrottle
+from cloudcart.stores.database import conninfo
+from cloudcart.stores.redis import Redis
 from cloudcart.telemetry.metrics import Telemetry
 
 NEW = {"username": "carla", "email": "Carla@example.org", "password": "long enough", "full_name": "Carla C."}
@@ -39,6 +45,10 @@ def test_register_log_in_validate(start_shop: Any) -> None:
 
     asyncio.run(main())
 
+
+CUT_WAITING = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = %s
+"""
 
 REFUSED = [
     ({"username": "admin"}, 409, "user name"),
@@ -92,6 +102,27 @@ def test_rights(start_shop: Any) -> None:
     asyncio.run(main())
 
 
+def test_of_two_who_take_an_email_at_the_same_time_one_is_refused(
+    start_shop: Any, postgres: Any, admin_sql: Any, eventually: Any
+) -> None:
+    async def main() -> None:
+        async with start_shop("users") as shop:
+            with psycopg.connect(conninfo(postgres.url())) as other:  # commits with the block
+                other.execute("UPDATE users.users SET email = 'one@b.example' WHERE id = 1")
+                form = {"email": "ONE@b.example"}
+                change = asyncio.create_task(shop.users.put("/users/2", headers=shop.bearer(2), json=form))
+
+                async def waits() -> bool:
+                    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'users'"
+                    return admin_sql.execute(waiting).fetchone() is not None
+
+                await eventually(waits)
+            answer = await change
+            assert (answer.status_code, answer.json()["error"]) == (409, "this email is taken; choose another one")
+
+    asyncio.run(main())
+
+
 def test_unknown_user_and_wrong_password_are_the_same(start_shop: Any) -> None:
     async def main() -> None:
         # enough rounds that hashing dominates what is measured
@@ -102,12 +133,58 @@ def test_unknown_user_and_wrong_password_are_the_same(start_shop: Any) -> None:
                 answer = await shop.users.post("/auth/login", json={"username": name, "password": "wrong"})
                 return answer.status_code, answer.json()["error"], time.perf_counter() - begun
 
-            await attempt("nobody")  # makes the hash that nobody has
             known = [await attempt("demo") for _ in range(5)]
             unknown = [await attempt("nobody") for _ in range(5)]
             assert {each[:2] for each in known} == {each[:2] for each in unknown}
             fastest = min(each[2] for each in known), min(each[2] for each in unknown)
             assert max(fastest) < 2 * min(fastest), fastest
+
+    asyncio.run(main())
+
+
+def test_the_first_unknown_user_costs_one_hash_as_any_other() -> None:
+    async def main() -> None:
+        telemetry = Telemetry("test")
+        passwords = Passwords(4, telemetry)
+        try:
+            assert not await passwords.matches("wrong", None)
+            assert b"password_hashing_duration_seconds_count 1.0" in telemetry.exposition()
+        finally:
+            await passwords.close()
+
+    asyncio.run(main())
+
+
+def test_a_seeded_password_is_hashed_once_and_not_kept() -> None:
+    async def main() -> None:
+        passwords = Passwords(4, Telemetry("test"))
+        try:
+            first = await passwords.hash_once("demo", "a secret")
+            assert await passwords.hash_once("demo", "a secret") == first
+            assert await passwords.matches("a secret", first)
+            assert "a secret" not in repr(vars(passwords))
+        finally:
+            await passwords.close()
+
+    asyncio.run(main())
+
+
+def test_a_deletion_whose_connection_breaks_may_have_happened(
+    start_shop: Any, postgres: Any, admin_sql: Any, eventually: Any
+) -> None:
+    async def main() -> None:
+        async with start_shop("users") as shop:
+            with psycopg.connect(conninfo(postgres.url())) as other:
+                other.execute("UPDATE users.users SET full_name = 'X' WHERE id = 2")
+                deletion = asyncio.create_task(shop.users.delete("/users/2", headers=shop.admin))
+
+                async def cut() -> bool:
+                    return admin_sql.execute(CUT_WAITING, ("users",)).fetchone() is not None
+
+                await eventually(cut)
+                answer = await deletion
+            assert answer.status_code == 504
+            assert "is not known" in answer.json()["error"]
 
     asyncio.run(main())
 
@@ -128,6 +205,25 @@ def test_guessing_is_throttled(start_shop: Any, redis_away: bool) -> None:
             assert 1 <= int(right.headers["retry-after"]) <= 60
             other = await shop.users.post("/auth/login", json={"username": "admin", "password": "admin-password"})
             assert other.status_code == 200
+
+    asyncio.run(main())
+
+
+def test_a_flood_of_names_does_not_reset_the_throttle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle_module, "_REMEMBERED", 100)
+
+    async def main() -> None:
+        redis = Redis("unix:///nowhere/redis.sock", Telemetry("test"))
+        throttle = LoginThrottle(redis, 3)
+        for _ in range(3):
+            await throttle.failed("demo")
+        for number in range(1000):
+            await throttle.check(f"name {number}")
+            if number % 20 == 0:
+                await throttle.failed(f"name {number}")
+        with pytest.raises(RefusedError, match="too many failed"):
+            await throttle.check("demo")
+        await redis.close()
 
     asyncio.run(main())
 

@@ -25,7 +25,7 @@ from cloudcart.services.balancing import balancers
 from cloudcart.services.balancing_metrics import Ejections
 from cloudcart.services.gateway.app import Gateway
 from cloudcart.services.gateway.bulkhead import Bulkhead, SharedPool
-from cloudcart.services.gateway.cache import ListCache
+from cloudcart.services.gateway.cache import ProductCache
 from cloudcart.services.gateway.headers import Cors
 from cloudcart.services.gateway.metrics import BreakerStates, GatewayMetrics
 from cloudcart.services.gateway.rate_limit import SCRIPT, RateLimit
@@ -63,12 +63,14 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     replicas = balancers(settings)
     client = HttpClient(faults=faults, peers=settings.urls.peers(), balancers=replicas)
     refusals = RefusalEvents(settings.stores.kafka, settings.gateway.rate_limit_window, faults, telemetry)
+    limit = _rate_limit(settings, redis)
+    metrics.rate_limit_local.set_function(lambda: limit is not None and limit.is_local)
     gateway = Gateway(
         upstreams=_upstreams(settings, client, metrics),
         verifier=TokenVerifier(settings.auth, faults.surroundings.time),
         cors=Cors(settings.gateway.cors_origins),
-        limit=_rate_limit(settings, redis),
-        cache=ListCache(settings.gateway.cache_ttl) if settings.gateway.cache else None,
+        limit=limit,
+        cache=ProductCache(settings.gateway.cache_ttl) if settings.gateway.cache else None,
         metrics=metrics,
         refusals=refusals,
     )

@@ -22,7 +22,7 @@ from cloudcart.exceptions import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from cloudcart.services.gateway.cache import ListCache
+from cloudcart.services.gateway.cache import ProductCache
 from cloudcart.services.gateway.headers import SECURITY_HEADERS, Cors, Pair, for_client, for_upstream
 from cloudcart.services.gateway.metrics import GatewayMetrics
 from cloudcart.services.gateway.rate_limit import RateLimit
@@ -51,7 +51,7 @@ class Gateway:
     verifier: TokenVerifier
     cors: Cors
     limit: RateLimit | None
-    cache: ListCache | None
+    cache: ProductCache | None
     metrics: GatewayMetrics
     refusals: RefusalEvents
 
@@ -64,12 +64,9 @@ class Gateway:
         endpoint = ENDPOINTS.get(scope[ROUTE])
         target = forwarded_target(scope["raw_path"], scope["query_string"])
         try:
-            if endpoint is None or target is None:
-                response = _problem(404, "there is nothing at this address")
-            elif method == "OPTIONS":
-                response = self._options(endpoint, headers)
-            elif method not in endpoint.methods:
-                response = _problem(405, "this address does not support this method", {"allow": _allowed(endpoint)})
+            if endpoint is None or target is None or method not in endpoint.methods:
+                await self._admit(scope, ANYBODY, headers)
+                response = self._own_answer(endpoint if target else None, method, headers)
             else:
                 await self._admit(scope, endpoint.methods[method], headers)
                 passing = for_upstream(scope["headers"], headers)
@@ -95,6 +92,14 @@ class Gateway:
             self.cache.clear()
         if self.limit is not None:
             self.limit.clear()
+
+    def _own_answer(self, endpoint: Endpoint | None, method: str, headers: Headers) -> Response:
+        """Return the answer to what no service is asked for."""
+        if endpoint is None:
+            return _problem(404, "there is nothing at this address")
+        if method == "OPTIONS":
+            return self._options(endpoint, headers)
+        return _problem(405, "this address does not support this method", {"allow": _allowed(endpoint)})
 
     def _options(self, endpoint: Endpoint, headers: Headers) -> Response:
         if b"access-control-request-method" not in headers:
@@ -137,23 +142,27 @@ class Gateway:
         self, endpoint: Endpoint, method: str, target: str, headers: list[Pair], body: bytes
     ) -> Response:
         upstream = self.upstreams[endpoint.upstream]
-        if self.cache is not None and endpoint.cached and method == "GET" and not _carries_fault():
-            return await self._list(self.cache, upstream, target, headers)
+        remembered = endpoint.cached or endpoint.kept
+        if self.cache is not None and remembered and method == "GET" and not _carries_fault():
+            return await self._read(self.cache, upstream, target, headers, only_stale=endpoint.kept)
         try:
-            response = await upstream.call(method, target, headers, body)
+            response = await upstream.call(method, target, headers, body, endpoint.timeout)
         finally:
             if self.cache is not None and endpoint.upstream == "products" and method != "GET":
                 self.cache.expire()  # who changes a product sees the change at once
         response.headers = for_client(response.headers)
         return response
 
-    async def _list(self, cache: ListCache, upstream: Upstream, target: str, headers: list[Pair]) -> Response:
-        """Return a product list: a fresh one, else what products says, else the last one known."""
-        known = cache.fresh(target)
-        if known is not None:
-            self.metrics.cache_hits_total.inc()
-            return known
-        self.metrics.cache_misses_total.inc()
+    async def _read(
+        self, cache: ProductCache, upstream: Upstream, target: str, headers: list[Pair], *, only_stale: bool
+    ) -> Response:
+        """Return a list or a product: a fresh one if that is wanted, else what products says, else the last known."""
+        if not only_stale:
+            known = cache.fresh(target)
+            if known is not None:
+                self.metrics.cache_hits_total.inc()
+                return known
+            self.metrics.cache_misses_total.inc()
         generation = cache.generation
         try:
             response = await upstream.call(
@@ -167,9 +176,11 @@ class Gateway:
         response.headers = for_client(response.headers)
         if response.status == 200:
             cache.put(target, response, generation)
+        elif response.status == 404:
+            cache.drop(target)
         return (self._stale(cache, target) if response.status >= 500 else None) or response
 
-    def _stale(self, cache: ListCache, target: str) -> Response | None:
+    def _stale(self, cache: ProductCache, target: str) -> Response | None:
         known = cache.stale(target)
         if known is None:
             return None

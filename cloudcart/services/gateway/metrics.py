@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -18,6 +18,9 @@ class GatewayMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.rate_limit_exceeded_total = Counter(
             "rate_limit_exceeded_total", "Requests refused by the rate limit.", registry=registry
+        )
+        self.rate_limit_local = Gauge(
+            "rate_limit_local", "1 while requests are counted in this process alone, without Redis.", registry=registry
         )
         self.jwt_validation_failures_total = Counter(
             "jwt_validation_failures_total", "Requests refused for their token.", ["reason"], registry=registry
@@ -37,7 +40,7 @@ class GatewayMetrics:
         self.cache_hits_total = Counter("cache_hits_total", "Product lists answered from memory.", registry=registry)
         self.cache_misses_total = Counter("cache_misses_total", "Product lists asked for upstream.", registry=registry)
         self.cache_stale_total = Counter(
-            "cache_stale_total", "Product lists answered from memory because products did not.", registry=registry
+            "cache_stale_total", "Lists and products answered from memory because products did not.", registry=registry
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -71,18 +72,20 @@ class LocalLimit:
         self._limit = limit
         self._window = window
         self._clock = clock
-        self._counts: dict[str, tuple[int, int, int]] = {}  # client: (number of the window, previous, current)
+        # By client: number of the window, previous, current. Who has not come for longest is forgotten first.
+        self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
 
     def admit(self, client: str) -> float:
         """Count a request and return 0, or do not and return after how many seconds there will be room."""
         number, elapsed = divmod(self._clock(), self._window)
-        known, previous, current = self._counts.get(client, (number, 0, 0))
+        known, previous, current = self._counts.pop(client, (number, 0, 0))
         if known != number:
             previous, current = (current if known == number - 1 else 0), 0
+        if len(self._counts) >= _CLIENTS:
+            self._counts.popitem(last=False)
+        self._counts[client] = (int(number), previous, current)
         if current + previous * (1 - elapsed / self._window) + 1 > self._limit:
             return seconds_until_room(self._limit, self._window, previous, current, elapsed)
-        if client not in self._counts and len(self._counts) >= _CLIENTS:
-            self._counts.clear()  # generous, but bounded
         self._counts[client] = (int(number), previous, current + 1)
         return 0.0
 
@@ -101,9 +104,13 @@ class RateLimit:
         limit: requests in one window.
         window: its length in seconds.
         fallback: count here while Redis is away; else refuse everybody.
+
+    Attributes:
+        is_local: requests are counted in this process alone, as far as the last one showed.
     """
 
     def __init__(self, run: RunScript | None, limit: int, window: float, *, fallback: bool = True) -> None:
+        self.is_local = run is None
         self._run = run
         self._fallback = fallback
         self._limit = limit
@@ -140,9 +147,11 @@ class RateLimit:
                     arguments = [self._limit, int(self._window * 1000), *counts]
                     answers = await self._run([f"rate:{client}" for client in batch], arguments)
                     self._decide(batch, answers)
+                    self.is_local = False
                 except Exception as error:
                     if not isinstance(error, StoreError):
                         _log.exception("the rate limit could not ask Redis")
+                    self.is_local = self._fallback
                     self._decide_here(batch)
                 if sum(counts) > 1:
                     await asyncio.sleep(0)  # busy: let the next turn's requests share the next question, too

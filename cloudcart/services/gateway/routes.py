@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import unquote_to_bytes
 
 from cloudcart.settings import ServiceName
@@ -28,6 +28,9 @@ class Access(Enum):
 
 ANYBODY, USER, ADMIN = Access
 
+TimeLimit = Literal["timeout", "timeout_password", "timeout_pay"]
+"""A setting of the gateway that says how long one attempt at an upstream may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -35,31 +38,41 @@ class Endpoint:
 
     upstream: ServiceName
     methods: Mapping[str, Access]
-    cached: bool = False  # a product list
-    streamed: bool = False  # server-sent events
+    cached: bool = False  # a product list, answered from memory for a moment
+    kept: bool = False  # a product, answered from memory only while products is down
+    streamed: bool = False  # server-sent events, which have the time allowed to begin
+    timeout: TimeLimit = "timeout"  # which setting is the time allowed for one attempt
 
 
-def _at(upstream: ServiceName, *, cached: bool = False, streamed: bool = False, **methods: Access) -> Endpoint:
-    return Endpoint(upstream, MappingProxyType(methods), cached, streamed)
+def _at(
+    upstream: ServiceName,
+    *,
+    cached: bool = False,
+    kept: bool = False,
+    streamed: bool = False,
+    timeout: TimeLimit = "timeout",
+    **methods: Access,
+) -> Endpoint:
+    return Endpoint(upstream, MappingProxyType(methods), cached, kept, streamed, timeout)
 
 
 ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
     {
-        "/api/auth/register": _at("users", POST=ANYBODY),
-        "/api/auth/login": _at("users", POST=ANYBODY),
+        "/api/auth/register": _at("users", POST=ANYBODY, timeout="timeout_password"),
+        "/api/auth/login": _at("users", POST=ANYBODY, timeout="timeout_password"),
         "/api/auth/validate": _at("users", GET=USER),
         "/api/auth/jwks": _at("users", GET=ANYBODY),
         "/api/users": _at("users", GET=ADMIN, POST=ADMIN),
         "/api/users/{id}": _at("users", GET=USER, PUT=USER, DELETE=ADMIN),
         "/api/products": _at("products", GET=ANYBODY, POST=ADMIN, cached=True),
         "/api/products/category/{category}": _at("products", GET=ANYBODY, cached=True),
-        "/api/products/{id}": _at("products", GET=ANYBODY, PUT=ADMIN, DELETE=ADMIN),
+        "/api/products/{id}": _at("products", GET=ANYBODY, PUT=ADMIN, DELETE=ADMIN, kept=True),
         "/api/products/{id}/stock": _at("products", PATCH=ADMIN),
         "/api/orders": _at("orders", GET=ADMIN, POST=USER),
         "/api/orders/my-orders": _at("orders", GET=USER),
         "/api/orders/{id}": _at("orders", GET=USER),
         "/api/orders/{id}/status": _at("orders", PATCH=USER),
-        "/api/orders/{id}/pay": _at("orders", POST=USER),
+        "/api/orders/{id}/pay": _at("orders", POST=USER, timeout="timeout_pay"),
         "/api/notifications": _at("notifications", GET=USER),
         "/api/notifications/stream": _at("notifications", GET=USER, streamed=True),
         "/api/chaos/config": _at("chaos", GET=ADMIN, PUT=ADMIN),

@@ -13,13 +13,14 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Final
+from typing import Final, get_args
 
 from cloudcart.exceptions import UpstreamBrokenError, UpstreamError, UpstreamUnavailableError
 from cloudcart.services.gateway.breaker import BreakerState, CircuitBreaker
 from cloudcart.services.gateway.budget import RetryBudget
 from cloudcart.services.gateway.bulkhead import Bulkhead, SharedPool
 from cloudcart.services.gateway.metrics import GatewayMetrics
+from cloudcart.services.gateway.routes import TimeLimit
 from cloudcart.services.http_client import FAILURES, IDEMPOTENT, Headers, HttpClient, Response
 from cloudcart.settings import Gateway
 
@@ -55,14 +56,17 @@ class Upstream:
         self._client = client
         self._slots = slots
         self._streams = 0
-        self._timeout = settings.timeout if settings.timeouts else None
+        names = get_args(TimeLimit)
+        self._timeouts = {name: getattr(settings, name) if settings.timeouts else None for name in names}
         self._repeats = settings.retry_attempts if settings.retries else 0
         self._budget = RetryBudget(settings.retry_budget)
         self._durations = metrics.upstream_request_duration_seconds.labels(name)
         self._errors = metrics.upstream_errors_total.labels(name)
         self._retries = metrics.upstream_retries_total.labels(name)
 
-    async def call(self, method: str, target: str, headers: Headers, body: bytes) -> Response:
+    async def call(
+        self, method: str, target: str, headers: Headers, body: bytes, limit: TimeLimit = "timeout"
+    ) -> Response:
         """Return the upstream's answer, which may be an error of its own.
 
         Raises:
@@ -76,7 +80,7 @@ class Upstream:
         try:
             for attempt in count():
                 try:
-                    response = await self._attempt(method, target, headers, body, attempt)
+                    response = await self._attempt(method, target, headers, body, attempt, self._timeouts[limit])
                     if response.status not in FAILURES or not self._may_repeat(method, attempt, response):
                         return response
                 except (UpstreamUnavailableError, UpstreamBrokenError):  # a time-out has taken its time already
@@ -91,21 +95,27 @@ class Upstream:
     @asynccontextmanager
     async def stream(self, target: str, headers: Headers) -> AsyncIterator[tuple[Response, AsyncIterator[bytes]]]:
         """Give the head of an answer and then its body in pieces; raises as :meth:`call`, never repeats."""
-        if not self.breaker.allow():
-            raise _left_alone()
         if self._streams >= _STREAMS:
             raise UpstreamUnavailableError("too many streams are open already")
+        if not self.breaker.allow():
+            raise _left_alone()
         self._streams += 1
+        told = False  # the breaker is told of the beginning only: later its trial is another call's
         try:
-            async with self._client.stream("GET", self._base, target, headers=headers, timeout=self._timeout) as opened:
+            timeout = self._timeouts["timeout"]
+            async with self._client.stream("GET", self._base, target, headers=headers, timeout=timeout) as opened:
                 self.breaker.succeeded()
+                told = True
                 yield opened
         except UpstreamError:
             self._errors.inc()
-            self.breaker.failed()
+            if not told:
+                self.breaker.failed()
+                told = True
             raise
         finally:
-            self.breaker.abandoned()
+            if not told:
+                self.breaker.abandoned()
             self._streams -= 1
 
     def reset(self) -> None:
@@ -113,13 +123,15 @@ class Upstream:
         self.breaker.close()
         self._budget.clear()
 
-    async def _attempt(self, method: str, target: str, headers: Headers, body: bytes, attempt: int) -> Response:
+    async def _attempt(
+        self, method: str, target: str, headers: Headers, body: bytes, attempt: int, patience: float | None
+    ) -> Response:
         if not self.breaker.allow():
             raise _left_alone()
         begun = time.perf_counter()
         try:
             response = await self._client.request(
-                method, self._base, target, headers=headers, body=body, timeout=self._timeout, attempt=attempt
+                method, self._base, target, headers=headers, body=body, timeout=patience, attempt=attempt
             )
         except UpstreamError:
             self._failed()

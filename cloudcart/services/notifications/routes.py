@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -14,7 +15,7 @@ from cloudcart.services.answers import PageWanted, list_answer
 from cloudcart.services.notifications.models import NOTIFICATION_LIST, Delivery, Notification
 from cloudcart.services.notifications.stream import Listeners, server_sent_events
 from cloudcart.services.notifications.worker import Worker
-from cloudcart.services.security import CurrentUser
+from cloudcart.services.security import CurrentUser, TokenVerifier
 
 
 async def _worker(request: Request) -> Worker:
@@ -41,14 +42,20 @@ async def list_notifications(user: CurrentUser, worker: OfWorker, page: PageWant
 
 @notifications.get("/stream")
 async def stream_notifications(
-    user: CurrentUser, worker: OfWorker, listeners: OfListeners, last_event_id: LastEventId = None
+    request: Request, user: CurrentUser, worker: OfWorker, listeners: OfListeners, last_event_id: LastEventId = None
 ) -> Response:
-    """Send one's own notifications as they come (server-sent events); ``Last-Event-ID`` asks for those missed."""
+    """Send one's own notifications as they come (server-sent events); ``Last-Event-ID`` asks for those missed.
+
+    The stream ends with its token, and when its client is too slow.
+    """
+    verifier: TokenVerifier = request.app.state.verifier
+    seconds = verifier.seconds_left(user)
+    listeners.check(user.user_id)
 
     async def stream() -> AsyncIterator[bytes]:
-        with listeners.listen(user.user_id) as queue:  # first listen, then look back: nothing falls in between
-            missed = [] if last_event_id is None else await worker.after(user.user_id, last_event_id)
-            async for chunk in server_sent_events(queue, missed):
+        with suppress(RefusedError), listeners.listen(user.user_id) as listener:
+            # First listen, then look back: nothing falls in between.
+            async for chunk in server_sent_events(listener, worker.after(user.user_id, last_event_id), seconds):
                 yield chunk
 
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}

@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
 import psycopg
@@ -37,7 +37,8 @@ _LIST: Final = Listing(
     "SELECT * FROM notifications WHERE user_id = %(user_id)s ORDER BY id DESC LIMIT %(limit)s OFFSET %(offset)s",
     "SELECT count(*) AS total FROM (SELECT FROM notifications WHERE user_id = %(user_id)s LIMIT %(most)s) AS counted",
 )
-_AFTER: Final = "SELECT * FROM notifications WHERE user_id = %s AND id > %s ORDER BY id LIMIT 500"
+_AFTER: Final = "SELECT * FROM notifications WHERE user_id = %s AND id > %s ORDER BY id LIMIT %s"
+_TOGETHER: Final = 500  # notifications that are looked for at the same time
 _EMPTY: Final = "TRUNCATE inbox, inbox_watermark, notifications"
 _LOG: Final = logging.getLogger(__name__)
 
@@ -115,10 +116,14 @@ class Worker:
         async with self._database.session() as session:
             return await self._lists.page(session, _LIST, {"user_id": user_id}, page)
 
-    async def after(self, user_id: int, last_id: int) -> list[Notification]:
-        """Return a user's notifications after one that was seen, oldest first."""
-        async with self._database.session() as session:
-            return [Notification.model_validate(row) for row in await session.rows(_AFTER, (user_id, last_id))]
+    async def after(self, user_id: int, last_id: int | None) -> AsyncIterator[Notification]:
+        """Yield all of a user's notifications after the last that was seen, oldest first; none if none was."""
+        while last_id is not None:
+            async with self._database.session() as session:
+                rows = await session.rows(_AFTER, (user_id, last_id, _TOGETHER))
+            for row in rows:
+                yield Notification.model_validate(row)
+            last_id = rows[-1]["id"] if len(rows) == _TOGETHER else None
 
     async def reset(self) -> None:
         """Forget everything; events that occurred before now are ignored when they come (lab only)."""

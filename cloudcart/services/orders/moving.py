@@ -127,7 +127,7 @@ class Moving:
 
     async def give_up(self, order_ids: list[int]) -> list[Row]:
         """End unfinished confirmations of these orders, and return status and epoch of those that exist."""
-        async with self._database.session() as session:
+        async with self._database.session(writes=True) as session:
             return await session.rows(_GIVE_UP, {"ids": order_ids})
 
     async def _confirm(self, order: Row, method: str, key: RequestKey) -> Answer:

@@ -139,7 +139,7 @@ class Ordering:
 
     async def reset(self) -> None:
         """Forget all orders (lab only)."""
-        async with self._database.session() as session:
+        async with self._database.session(writes=True) as session:
             await session.run(_EMPTY)
 
     async def _insert(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from psycopg.errors import UniqueViolation
 from pydantic import SecretStr
 
 from cloudcart.events import UserCreated
@@ -35,7 +36,6 @@ _UPDATE: Final = """
 UPDATE users SET email = coalesce(%s, email), full_name = coalesce(%s, full_name), updated_at = now() WHERE id = %s
 RETURNING *
 """
-_EMAIL_TAKEN: Final = "SELECT id FROM users WHERE lower(email) = lower(%s) AND id <> %s"
 _BY_ID: Final = "SELECT * FROM users WHERE id = %s"
 _BY_USERNAME: Final = "SELECT * FROM users WHERE username = %s"
 _BY_EMAIL: Final = "SELECT * FROM users WHERE lower(email) = lower(%s)"
@@ -115,26 +115,27 @@ class Accounts:
 
     async def update(self, user_id: int, profile: Profile) -> Row:
         """Change what ``profile`` has and return the user; 404, or 409 if the email is somebody else's."""
-        async with self._database.transaction() as session:
-            if profile.email is not None and await session.row(_EMAIL_TAKEN, (profile.email, user_id)):
-                raise RefusedError(409, "this email is taken; choose another one")
-            return _found(await session.row(_UPDATE, (profile.email, profile.full_name, user_id)))
+        async with self._database.session(writes=True) as session:
+            try:
+                return _found(await session.row(_UPDATE, (profile.email, profile.full_name, user_id)))
+            except UniqueViolation:
+                raise RefusedError(409, "this email is taken; choose another one") from None
 
     async def delete(self, user_id: int) -> None:
         """Delete a user, or 404."""
-        async with self._database.session() as session:
+        async with self._database.session(writes=True) as session:
             if not await session.run(_DELETE, (user_id,)):
                 _found(None)
 
     async def prepare(self, count: int, prefix: str) -> list[Row]:
         """Add users for a load generator and return them; they share one hash, and are no events."""
-        password_hash = await self._passwords.hash_once("load")
-        async with self._database.session() as session:
+        password_hash = await self._passwords.hash_once("load", "load")
+        async with self._database.session(writes=True) as session:
             return await session.rows(_INSERT_MANY, (password_hash, prefix, count))
 
     async def seed(self) -> None:
         """Add the users that are there from the start, where they are missing."""
-        async with self._database.session() as session:
+        async with self._database.session(writes=True) as session:
             for name, password in self._seed.items():
                 if password is not None and not await session.row(_BY_USERNAME, (name,)):
                     await session.row(_INSERT, await self._seeded(name, password))
@@ -150,7 +151,7 @@ class Accounts:
 
     async def _seeded(self, name: str, password: SecretStr) -> tuple[str, str, str, str, bool]:
         """Return the row of a user that is there from the start."""
-        password_hash = await self._passwords.hash_once(password.get_secret_value())
+        password_hash = await self._passwords.hash_once(name, password.get_secret_value())
         return name, f"{name}@cloudcart.example", password_hash, name.capitalize(), name == "admin"
 
 

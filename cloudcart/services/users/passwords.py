@@ -36,7 +36,7 @@ class Passwords:
     def __init__(self, rounds: int, telemetry: Telemetry) -> None:
         self._rounds = rounds
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bcrypt", initializer=_give_way)
-        self._nobody: bytes | None = None
+        self._nobody = bcrypt.gensalt(rounds) + b"." * 31  # of the form of a hash: comparing with it costs the same
         self._known: dict[str, str] = {}
         self._durations = DurationHistogram(
             "password_hashing_duration_seconds", "Time of one bcrypt hash.", registry=telemetry.registry
@@ -46,28 +46,23 @@ class Passwords:
         """Return a hash of ``password``, with a salt of its own."""
         return (await self._in_thread(lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt(self._rounds)))).decode()
 
-    async def hash_once(self, password: str) -> str:
-        """Return the hash of a password that this process is asked for again and again (the seed's)."""
-        known = self._known.get(password)
+    async def hash_once(self, user: str, password: str) -> str:
+        """Return the hash of the password that a user of the seed always has."""
+        known = self._known.get(user)
         if known is None:
-            known = self._known[password] = await self.hash(password)
+            known = self._known[user] = await self.hash(password)
         return known
 
     async def matches(self, password: str, password_hash: str | None) -> bool:
         """Say whether ``password`` has this hash; takes as long, and says no, if there is no hash to compare with."""
         given = password.encode()[:72]  # bcrypt looks at no more, and refuses more
-        expected = password_hash.encode() if password_hash else await self._hash_of_nobody()
+        expected = password_hash.encode() if password_hash else self._nobody
         matching = await self._in_thread(lambda: bcrypt.checkpw(given, expected))
         return matching and password_hash is not None
 
     async def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _hash_of_nobody(self) -> bytes:
-        if self._nobody is None:
-            self._nobody = (await self.hash("nobody has this password")).encode()
-        return self._nobody
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         def timed() -> tuple[T, float]:

@@ -7,6 +7,7 @@ requests of any kind is limited by the gateway.
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from typing import Final
 
 from cloudcart.exceptions import RefusedError, StoreError
@@ -38,7 +39,7 @@ class LoginThrottle:
         self._attempts = attempts
         self._count_script = redis.script(_COUNT)
         self._forget_script = redis.script(_FORGET_ALL)
-        self._here: dict[str, tuple[int, float]] = {}
+        self._here: OrderedDict[str, tuple[int, float]] = OrderedDict()  # the oldest failures first
 
     async def check(self, name: str) -> None:
         """Do nothing while ``name`` may be tried.
@@ -74,7 +75,9 @@ class LoginThrottle:
         count, until = self._here.get(name, (0, 0.0))
         if until <= now:
             count, until = 0, now + _WINDOW
-        if len(self._here) >= _REMEMBERED:
-            self._here.clear()
-        self._here[name] = (count + failures, until)
+        if failures:
+            self._here[name] = (count + failures, until)
+            self._here.move_to_end(name)
+            if len(self._here) > _REMEMBERED:
+                self._here.popitem(last=False)
         return count + failures, int(until - now)

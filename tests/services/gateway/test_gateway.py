@@ -234,6 +234,30 @@ def test_without_redis_the_limit_goes_on_here_and_a_metric_says_so(edge: Callabl
             statuses = [(await it.get("/api/products/1")).status_code for _ in range(3)]
             assert statuses == [200, 200, 429]
             assert it.metric("redis_errors_total") >= 1
+            assert it.metric("rate_limit_local") == 1
+
+    run(work())
+
+
+def test_with_redis_the_metric_says_that_the_limit_is_for_all(edge: Callable[..., Any], valkey: Valkey) -> None:
+    async def work() -> None:
+        async with edge(redis=valkey.url) as it:
+            assert (await it.get("/api/products/1")).status_code == 200
+            assert it.metric("rate_limit_local") == 0
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/api/nowhere", 404), ("PUT", "/api/orders", 405), ("OPTIONS", "/api/orders", 204)],
+)
+def test_what_no_service_is_asked_for_is_limited_too(
+    edge: Callable[..., Any], method: str, path: str, status: int
+) -> None:
+    async def work() -> None:
+        async with edge({"gateway.rate_limit_requests": 2, "gateway.rate_limit_window": "1h"}) as it:
+            assert [(await it.client.request(method, path)).status_code for _ in range(3)] == [status, status, 429]
 
     run(work())
 
@@ -269,6 +293,29 @@ async def cut(_asked: Any) -> None:
 
 async def silent(_asked: Any) -> None:
     await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [("/api/orders/7/pay", "pay"), ("/api/auth/login", "password"), ("/api/auth/register", "password")],
+)
+def test_what_takes_longer_by_its_nature_has_a_time_of_its_own(
+    edge: Callable[..., Any], path: str, setting: str
+) -> None:
+    async def work() -> None:
+        async def slow(_asked: Any) -> Any:
+            await asyncio.sleep(0.2)  # longer than all others have
+            return 200, {}, b"{}"
+
+        async def post(overrides: dict[str, object]) -> int:
+            async with edge({"gateway.timeout": "50ms", **overrides}) as it:
+                it.services["orders"].answer = it.services["users"].answer = slow
+                return (await it.client.post(path, content=b"{}", headers=it.token())).status_code  # type: ignore[no-any-return]
+
+        assert await post({f"gateway.timeout_{setting}": "1h"}) == 200
+        assert await post({f"gateway.timeout_{setting}": "50ms"}) == 504
+
+    run(work())
 
 
 def test_a_service_that_is_slow_is_504(edge: Callable[..., Any]) -> None:
@@ -443,6 +490,32 @@ def test_the_last_list_is_served_while_products_is_down(edge: Callable[..., Any]
             assert "age" in stale.headers
             assert it.metric("cache_stale_total") == 1
             assert (await it.get("/api/products?limit=1")).status_code in (502, 503)
+
+    run(work())
+
+
+@pytest.mark.parametrize("failure", [cut, failing(1000)], ids=["cut", "503"])
+def test_a_product_is_asked_for_each_time_and_served_stale_while_products_is_down(
+    edge: Callable[..., Any], failure: Any
+) -> None:
+    async def gone(_asked: Any) -> Any:
+        return 404, {}, b"{}"
+
+    async def work() -> None:
+        async with edge() as it:
+            products = it.services["products"]
+            for _ in range(2):
+                assert (await it.get("/api/products/1", **it.token())).status_code == 200
+            assert len(products.asked) == 2
+            assert products.asked[0].header("authorization") is None
+            products.answer = failure
+            stale = await it.get("/api/products/1")
+            assert (stale.status_code, stale.json(), "age" in stale.headers) == (200, {"fine": True}, True)
+            assert (await it.get("/api/products/2")).status_code in (502, 503)
+            products.answer = gone
+            assert (await it.get("/api/products/1")).status_code == 404
+            products.answer = failure
+            assert (await it.get("/api/products/1")).status_code in (502, 503)
 
     run(work())
 

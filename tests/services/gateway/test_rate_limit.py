@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cloudcart.exceptions import RefusedError, StoreError
 from cloudcart.lab.valkey import Valkey
+from cloudcart.services.gateway import rate_limit
 from cloudcart.services.gateway.rate_limit import SCRIPT, LocalLimit, RateLimit, seconds_until_room
 from cloudcart.stores.redis import Redis
 from cloudcart.telemetry.metrics import Telemetry
@@ -29,6 +30,17 @@ def test_counted_here_so_many_are_admitted_in_a_window() -> None:
     assert limit.admit("b") == 0
     limit.clear()
     assert limit.admit("a") == 0
+
+
+def test_a_flood_of_others_does_not_reset_a_client_that_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit, "_CLIENTS", 100)
+    limit = LocalLimit(1, 10.0, clock=Clock())
+    assert limit.admit("a") == 0
+    for number in range(1000):
+        limit.admit(f"other {number}")
+        if number % 50 == 0:
+            assert limit.admit("a") > 0
+    assert len(limit._counts) == 100
 
 
 @given(st.lists(st.floats(0, 7), max_size=60), st.integers(1, 6))
