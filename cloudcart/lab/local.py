@@ -21,6 +21,7 @@ from cloudcart.exceptions import CloudCartError, LabError
 from cloudcart.lab import control
 from cloudcart.lab.backend import Progress, StartRequest
 from cloudcart.lab.directory import LabDirectory, create
+from cloudcart.lab.kafka import KAFKA_HOME
 from cloudcart.lab.process import log_tail
 from cloudcart.lab.progress import read_line
 
@@ -71,7 +72,7 @@ class OwnHandle(LocalHandle):
                 stdout=subprocess.PIPE,
                 stderr=log,
                 bufsize=0,  # select() must see every line
-                env={**_FEWER_ARENAS, **os.environ},
+                env=_environment(),
                 pass_fds=(lock,),
                 start_new_session=True,  # Ctrl-C reaches this process, which then ends the lab in order
             )
@@ -139,6 +140,12 @@ class OwnHandle(LocalHandle):
         for pipe in (self._supervisor.stdin, self._supervisor.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _environment() -> dict[str, str]:
+    """Return the supervisor's: it works in another folder, so what names one is to be absolute."""
+    home = {KAFKA_HOME: str(Path(os.environ[KAFKA_HOME]).absolute())} if os.environ.get(KAFKA_HOME) else {}
+    return {**_FEWER_ARENAS, **os.environ, **home}
 
 
 class LocalBackend:

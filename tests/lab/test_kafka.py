@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cloudcart.exceptions import BackendError
+from cloudcart.lab import start
 from cloudcart.lab.kafka import KAFKA_HOME, Listeners, kafka_home
 
 
@@ -38,3 +39,10 @@ def test_without_java_the_sentence_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackendError, match="there is no 'java' on the PATH"):
         kafka_home()
+
+
+def test_a_lab_looks_for_a_home_where_it_was_named(monkeypatch, tmp_path, state):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(KAFKA_HOME, "here")
+    with pytest.raises(BackendError, match=f"{tmp_path}/here has no libs"):
+        start(name="homeless")
