@@ -134,9 +134,7 @@ class Gateway(_Section):
     circuit_breaker: bool = Field(True, description="stop calling an upstream that keeps failing (503 at once)")
     breaker_failures: int = Field(20, ge=1, description="failures in a row that open the breaker")
     breaker_reset: Duration = Field(1.0, description="time until an open breaker lets one trial call through")
-    cache: bool = Field(
-        True, description="keep product lists for a moment, and serve lists and products stale while products is down"
-    )
+    cache: bool = Field(True, description="keep product lists, and serve them stale while products is down")
     cache_ttl: Duration = Field(1.0, description="how long a cached product list is fresh")
     outlier_ejection: bool = Field(
         True,

@@ -40,7 +40,7 @@ def test_on_calls_the_caller_sees_it_and_the_called_service_does_not(
     lab: Lab, kind: str, wait_for: Callable[..., float]
 ) -> None:
     lab.reset()
-    url = lab.urls["gateway"] + "/api/auth/jwks"  # products would be served from memory
+    url = lab.urls["gateway"] + "/api/products/1"
 
     def moved() -> bool:
         answer = httpx.get(url, trust_env=False)
@@ -50,9 +50,9 @@ def test_on_calls_the_caller_sees_it_and_the_called_service_does_not(
             return True
 
     assert not moved()
-    with lab.inject(kind, target="gateway->users", ttl="20s") as fault:
+    with lab.inject(kind, target="gateway->products", ttl="20s") as fault:
         wait_for(moved, FAULTS[kind].contract.shows_within)
-        assert httpx.get(lab.urls["users"] + "/auth/jwks", trust_env=False).json()
+        assert get(lab).json()
     assert fault.injected >= 1
     wait_for(lambda: not moved(), lab.settings.gateway.breaker_reset + FAULTS[kind].contract.clears_within)
 

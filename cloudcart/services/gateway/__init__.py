@@ -25,7 +25,7 @@ from cloudcart.services.balancing import balancers
 from cloudcart.services.balancing_metrics import Ejections
 from cloudcart.services.gateway.app import Gateway
 from cloudcart.services.gateway.bulkhead import Bulkhead, SharedPool
-from cloudcart.services.gateway.cache import ProductCache
+from cloudcart.services.gateway.cache import ListCache
 from cloudcart.services.gateway.headers import Cors
 from cloudcart.services.gateway.metrics import BreakerStates, GatewayMetrics
 from cloudcart.services.gateway.rate_limit import SCRIPT, RateLimit
@@ -70,7 +70,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         verifier=TokenVerifier(settings.auth, faults.surroundings.time),
         cors=Cors(settings.gateway.cors_origins),
         limit=limit,
-        cache=ProductCache(settings.gateway.cache_ttl) if settings.gateway.cache else None,
+        cache=ListCache(settings.gateway.cache_ttl) if settings.gateway.cache else None,
         metrics=metrics,
         refusals=refusals,
     )

@@ -22,7 +22,7 @@ from cloudcart.exceptions import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from cloudcart.services.gateway.cache import ProductCache
+from cloudcart.services.gateway.cache import ListCache
 from cloudcart.services.gateway.headers import SECURITY_HEADERS, Cors, Pair, for_client, for_upstream
 from cloudcart.services.gateway.metrics import GatewayMetrics
 from cloudcart.services.gateway.rate_limit import RateLimit
@@ -51,7 +51,7 @@ class Gateway:
     verifier: TokenVerifier
     cors: Cors
     limit: RateLimit | None
-    cache: ProductCache | None
+    cache: ListCache | None
     metrics: GatewayMetrics
     refusals: RefusalEvents
 
@@ -142,9 +142,8 @@ class Gateway:
         self, endpoint: Endpoint, method: str, target: str, headers: list[Pair], body: bytes
     ) -> Response:
         upstream = self.upstreams[endpoint.upstream]
-        remembered = endpoint.cached or endpoint.kept
-        if self.cache is not None and remembered and method == "GET" and not _carries_fault():
-            return await self._read(self.cache, upstream, target, headers, only_stale=endpoint.kept)
+        if self.cache is not None and endpoint.cached and method == "GET" and not _carries_fault():
+            return await self._list(self.cache, upstream, target, headers)
         try:
             response = await upstream.call(method, target, headers, body, endpoint.timeout)
         finally:
@@ -153,16 +152,13 @@ class Gateway:
         response.headers = for_client(response.headers)
         return response
 
-    async def _read(
-        self, cache: ProductCache, upstream: Upstream, target: str, headers: list[Pair], *, only_stale: bool
-    ) -> Response:
-        """Return a list or a product: a fresh one if that is wanted, else what products says, else the last known."""
-        if not only_stale:
-            known = cache.fresh(target)
-            if known is not None:
-                self.metrics.cache_hits_total.inc()
-                return known
-            self.metrics.cache_misses_total.inc()
+    async def _list(self, cache: ListCache, upstream: Upstream, target: str, headers: list[Pair]) -> Response:
+        """Return a product list: a fresh one, else what products says, else the last one known."""
+        known = cache.fresh(target)
+        if known is not None:
+            self.metrics.cache_hits_total.inc()
+            return known
+        self.metrics.cache_misses_total.inc()
         generation = cache.generation
         try:
             response = await upstream.call(
@@ -176,11 +172,9 @@ class Gateway:
         response.headers = for_client(response.headers)
         if response.status == 200:
             cache.put(target, response, generation)
-        elif response.status == 404:
-            cache.drop(target)
         return (self._stale(cache, target) if response.status >= 500 else None) or response
 
-    def _stale(self, cache: ProductCache, target: str) -> Response | None:
+    def _stale(self, cache: ListCache, target: str) -> Response | None:
         known = cache.stale(target)
         if known is None:
             return None

@@ -1,7 +1,7 @@
-"""Product lists and products that the gateway remembers, good enough for as long as products is down.
+"""Product lists that the gateway remembers: fresh for a moment, and good enough for as long as products is down.
 
-Lists are fresh for a moment, too; a product is asked for each time, since its page shows what can be bought now. Kept
-in this process, not in Redis, and not emptied by events; ``docs/architecture.md`` says why. The requests carry no
+Kept in this process, not in Redis: a list must be there while Redis is gone, too, a look-up must cost less than the
+call it saves, and with a life of a second replicas would gain little by sharing. The requests for lists carry no
 identity, so everybody may see what anybody was answered.
 """
 
@@ -16,7 +16,7 @@ from typing import Final
 from cloudcart.services.http_connection import Response
 
 _MAX_BYTES: Final = 16 * 1024 * 1024
-_MAX_ANSWERS: Final = 1000
+_MAX_LISTS: Final = 1000
 
 
 @dataclass(slots=True)
@@ -26,8 +26,8 @@ class _Entry:
     generation: int
 
 
-class ProductCache:
-    """The answers by their target, those used longest ago dropped first.
+class ListCache:
+    """The answers to lists by their target, those used longest ago dropped first.
 
     Args:
         ttl: seconds for which an answer is fresh.
@@ -59,11 +59,11 @@ class ProductCache:
 
     def put(self, target: str, response: Response, generation: int) -> None:
         """Keep an answer that was asked for when the generation was the given one."""
-        self.drop(target)
+        self._drop(target)
         self._entries[target] = _Entry(response, self._clock(), generation)
         self._bytes += len(response.body)
-        while self._bytes > _MAX_BYTES or len(self._entries) > _MAX_ANSWERS:
-            self.drop(next(iter(self._entries)))
+        while self._bytes > _MAX_BYTES or len(self._entries) > _MAX_LISTS:
+            self._drop(next(iter(self._entries)))
 
     def expire(self) -> None:
         """Products have changed: nothing is fresh any more."""
@@ -75,8 +75,7 @@ class ProductCache:
         self._entries.clear()
         self._bytes = 0
 
-    def drop(self, target: str) -> None:
-        """Forget an answer."""
+    def _drop(self, target: str) -> None:
         entry = self._entries.pop(target, None)
         if entry is not None:
             self._bytes -= len(entry.response.body)

@@ -40,7 +40,7 @@ class GatewayMetrics:
         self.cache_hits_total = Counter("cache_hits_total", "Product lists answered from memory.", registry=registry)
         self.cache_misses_total = Counter("cache_misses_total", "Product lists asked for upstream.", registry=registry)
         self.cache_stale_total = Counter(
-            "cache_stale_total", "Lists and products answered from memory because products did not.", registry=registry
+            "cache_stale_total", "Product lists answered from memory because products did not.", registry=registry
         )
 
 

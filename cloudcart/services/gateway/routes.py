@@ -38,8 +38,7 @@ class Endpoint:
 
     upstream: ServiceName
     methods: Mapping[str, Access]
-    cached: bool = False  # a product list, answered from memory for a moment
-    kept: bool = False  # a product, answered from memory only while products is down
+    cached: bool = False  # a product list
     streamed: bool = False  # server-sent events, which have the time allowed to begin
     timeout: TimeLimit = "timeout"  # which setting is the time allowed for one attempt
 
@@ -48,12 +47,11 @@ def _at(
     upstream: ServiceName,
     *,
     cached: bool = False,
-    kept: bool = False,
     streamed: bool = False,
     timeout: TimeLimit = "timeout",
     **methods: Access,
 ) -> Endpoint:
-    return Endpoint(upstream, MappingProxyType(methods), cached, kept, streamed, timeout)
+    return Endpoint(upstream, MappingProxyType(methods), cached, streamed, timeout)
 
 
 ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
@@ -66,7 +64,7 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = MappingProxyType(
         "/api/users/{id}": _at("users", GET=USER, PUT=USER, DELETE=ADMIN),
         "/api/products": _at("products", GET=ANYBODY, POST=ADMIN, cached=True),
         "/api/products/category/{category}": _at("products", GET=ANYBODY, cached=True),
-        "/api/products/{id}": _at("products", GET=ANYBODY, PUT=ADMIN, DELETE=ADMIN, kept=True),
+        "/api/products/{id}": _at("products", GET=ANYBODY, PUT=ADMIN, DELETE=ADMIN),
         "/api/products/{id}/stock": _at("products", PATCH=ADMIN),
         "/api/orders": _at("orders", GET=ADMIN, POST=USER),
         "/api/orders/my-orders": _at("orders", GET=USER),

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from cloudcart.services.gateway.cache import ProductCache
+from cloudcart.services.gateway.cache import ListCache
 from cloudcart.services.http_connection import Response
 
 
@@ -17,7 +17,7 @@ class Clock:
 
 def test_an_answer_is_fresh_for_its_time_and_then_only_stale() -> None:
     clock = Clock()
-    cache = ProductCache(1.0, clock=clock)
+    cache = ListCache(1.0, clock=clock)
     cache.put("/products", answer(), cache.generation)
     clock.now = 0.99
     assert cache.fresh("/products") == answer()
@@ -28,7 +28,7 @@ def test_an_answer_is_fresh_for_its_time_and_then_only_stale() -> None:
 
 
 def test_a_change_of_products_ends_freshness_also_for_a_call_under_way() -> None:
-    cache = ProductCache(1.0, clock=Clock())
+    cache = ListCache(1.0, clock=Clock())
     before = cache.generation
     cache.put("/products", answer(), before)
     cache.expire()
@@ -40,7 +40,7 @@ def test_a_change_of_products_ends_freshness_also_for_a_call_under_way() -> None
 
 
 def test_it_is_bounded_in_number_and_bytes() -> None:
-    cache = ProductCache(1.0, clock=Clock())
+    cache = ListCache(1.0, clock=Clock())
     for number in range(1500):
         cache.put(f"/products?offset={number}", answer(), cache.generation)
     assert cache.stale("/products?offset=499") is None
@@ -53,7 +53,7 @@ def test_it_is_bounded_in_number_and_bytes() -> None:
 
 
 def test_cleared_it_knows_nothing() -> None:
-    cache = ProductCache(1.0, clock=Clock())
+    cache = ListCache(1.0, clock=Clock())
     cache.put("/products", answer(), cache.generation)
     cache.clear()
     assert cache.stale("/products") is None

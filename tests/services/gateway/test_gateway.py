@@ -494,32 +494,6 @@ def test_the_last_list_is_served_while_products_is_down(edge: Callable[..., Any]
     run(work())
 
 
-@pytest.mark.parametrize("failure", [cut, failing(1000)], ids=["cut", "503"])
-def test_a_product_is_asked_for_each_time_and_served_stale_while_products_is_down(
-    edge: Callable[..., Any], failure: Any
-) -> None:
-    async def gone(_asked: Any) -> Any:
-        return 404, {}, b"{}"
-
-    async def work() -> None:
-        async with edge() as it:
-            products = it.services["products"]
-            for _ in range(2):
-                assert (await it.get("/api/products/1", **it.token())).status_code == 200
-            assert len(products.asked) == 2
-            assert products.asked[0].header("authorization") is None
-            products.answer = failure
-            stale = await it.get("/api/products/1")
-            assert (stale.status_code, stale.json(), "age" in stale.headers) == (200, {"fine": True}, True)
-            assert (await it.get("/api/products/2")).status_code in (502, 503)
-            products.answer = gone
-            assert (await it.get("/api/products/1")).status_code == 404
-            products.answer = failure
-            assert (await it.get("/api/products/1")).status_code in (502, 503)
-
-    run(work())
-
-
 def test_without_the_cache_a_list_is_as_good_as_its_service(edge: Callable[..., Any]) -> None:
     async def work() -> None:
         async with edge({"gateway.cache": "off"}) as it:
