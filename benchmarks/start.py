@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 
 from cloudcart.lab import Lab, attach, stop
 
-NAME = "benchmark-start"
+NAME = f"benchmark-start-{os.getpid()}"  # two of them may run at the same time
 START_LIMIT = 3.0
 MEMORY_LIMIT = 400 * 2**20
 RESET_LIMIT = 0.2
