@@ -10,6 +10,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any, Final, LiteralString, NamedTuple
 
 from cloudcart.events import Event, OrderCreated, OrderPaymentConfirmed, OrderStatusChanged, ProductStockChanged
@@ -85,9 +86,19 @@ FROM orders.orders orders LEFT JOIN orders.payments payment ON payment.order_id 
 WHERE (orders.status IN ('confirmed', 'shipped', 'delivered', 'returned')
         AND payment.amount IS DISTINCT FROM orders.total_amount)
    OR (orders.status = 'awaiting_payment' AND payment.amount IS NOT NULL)
+   OR (orders.status = 'cancelled' AND payment.amount <> orders.total_amount)  -- after it was paid
+"""
+# A key's answer is kept in the transaction of its order, and a notification follows its event: both were told a client.
+_ACKNOWLEDGED: Final = """
+SELECT told.order_id, told.teller FROM (
+    SELECT (answer::json ->> 'id')::int AS order_id, 'the answer to a request' AS teller
+    FROM orders.idempotency_keys WHERE operation = 'create' AND status = 201
+    UNION SELECT (details ->> 'order_id')::int, 'a notification'
+    FROM notifications.notifications WHERE starts_with(event_type, 'order.')
+) told WHERE NOT EXISTS (SELECT FROM orders.orders WHERE orders.id = told.order_id) ORDER BY 1, 2
 """
 _STATUSES: Final = "SELECT id, status FROM orders.orders"
-_PAID: Final = "SELECT order_id FROM orders.payments"
+_PAID: Final = "SELECT order_id, amount FROM orders.payments"
 _FIRST_STOCKS: Final = "SELECT product_id, change FROM products.stock_ledger WHERE reason = 'initial'"
 _LAST_STOCKS: Final = """
 SELECT product.id, coalesce(sum(ledger.change), 0)::int
@@ -128,6 +139,7 @@ def check_invariants(
             "stock adds up", _stock(query), "initial stock and every change of it come to the stock, never below zero"
         ),
         _result("every paid order was paid once", _payments(query), "each has one payment of its total"),
+        _result("every acknowledged order exists", _acknowledged(query), "each that a client was told of is there"),
         _compared(query, events, incomplete, data_older_than),
         _result("every event was handled once", _handled(query, events), "the worker missed none and told none twice"),
     ]
@@ -204,13 +216,16 @@ def _payments(query: Query) -> Iterable[str]:
         yield f"order {order} is {status}, its total {total}, paid {paid if paid is not None else 'nothing'}"
 
 
+def _acknowledged(query: Query) -> Iterable[str]:
+    for order, teller in query(_ACKNOWLEDGED):
+        yield f"order {order} was acknowledged by {teller} and does not exist"
+
+
 def _changes(query: Query, events: Sequence[Event]) -> Iterable[str]:
     """Compare what was committed with what was published of it."""
     placed = [order for order, _ in query(_STATUSES)]
     yield from _announced("order", placed, (each.order_id for each in events if isinstance(each, OrderCreated)))
-    paid = [order for (order,) in query(_PAID)]
-    told = (each.order_id for each in events if isinstance(each, OrderPaymentConfirmed))
-    yield from _announced("payment of order", paid, told)
+    yield from _charges(query, events)
     yield from _life_cycles(query, events)
     yield from _stock_levels(query, events)
 
@@ -231,6 +246,25 @@ def _announced(what: str, committed: Sequence[int], announced: Iterable[int]) ->
             yield f"{what} {each} has {count[each]} events that say so"
     for each in count.keys() - set(committed):
         yield f"there is an event of {what} {each}, which does not exist"
+
+
+def _charges(query: Query, events: Sequence[Event]) -> Iterable[str]:
+    """Hold each payment against its event, and against its order's becoming confirmed: neither is without the other.
+
+    An administrator's confirmation by hand is a payment, too, and no order becomes confirmed twice.
+    """
+    paid: dict[int, Decimal] = dict(query(_PAID))
+    told = [event for event in events if isinstance(event, OrderPaymentConfirmed)]
+    yield from _announced("payment of order", [*paid], (event.order_id for event in told))
+    for event in told:
+        if event.amount != paid.get(event.order_id, event.amount):
+            yield f"payment of order {event.order_id} is {paid[event.order_id]}, by its event {event.amount}"
+    confirmed = Counter(
+        event.order_id for event in events if isinstance(event, OrderStatusChanged) and event.new_status == "confirmed"
+    )
+    for order in sorted(confirmed.keys() | paid.keys()):
+        if confirmed[order] != (order in paid):
+            yield f"order {order} was paid {int(order in paid)} times and became confirmed {confirmed[order]} times"
 
 
 def _life_cycles(query: Query, events: Sequence[Event]) -> Iterable[str]:
