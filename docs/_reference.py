@@ -22,6 +22,7 @@ import cloudcart.settings
 from cloudcart.asyncapi import asyncapi_document
 from cloudcart.cli.output_schema import PROMISED, output_schema
 from cloudcart.cli.program import program
+from cloudcart.events import EVENTS
 from cloudcart.pytest_plugin import fixtures, plugin, target
 from cloudcart.pytest_plugin.markers import MARKERS
 from cloudcart.signals import SIGNALS
@@ -128,10 +129,15 @@ def events() -> str:
     schemas = document["components"]["schemas"]
     every = _fields(next(iter(schemas.values())), only=shared - {"event_type"})
     parts = ["## What every event has", "Beside these, `event_type` is the name of its topic.", every]
-    for topic, channel in document["channels"].items():
+    for topic in EVENTS:
+        channel = document["channels"][topic]
         schema = schemas[next(iter(channel["messages"]))]
         key = document["components"]["messages"][schema["title"]]["bindings"]["kafka"]["key"]["description"]
         parts += [f"## `{topic}`", f"{channel['summary']} Its key is {key}.", _fields(schema, without=shared)]
+    letter = document["components"]["messages"]["DeadLetter"]
+    headers = schemas["DeadLetterHeaders"]["properties"]
+    rows = [(f"`{name}`", each.get("description", f"`{each.get('const')}`")) for name, each in headers.items()]
+    parts += ["## Dead letters: `<topic>.dlq`", letter["summary"], _table("Header|Says", rows)]
     return _page(parts)
 
 

@@ -10,8 +10,10 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import jsonschema
 from confluent_kafka import Consumer
 
+from cloudcart.asyncapi import asyncapi_document
 from cloudcart.events import ChaosCleared, Event, OrderCreated, OrderStatusChanged, UserCreated, encode
 from cloudcart.lab.broker import Broker
 from cloudcart.services.notifications.models import Notification
@@ -112,12 +114,17 @@ def test_unreadable_messages_are_set_aside_and_the_rest_flows_on(
             await eventually(set_aside)
 
     asyncio.run(main())
-    letters = dict(dead_letters(fresh_broker.address, "user.created.dlq", 2))
+    letters = dict(messages_on(fresh_broker.address, "user.created.dlq", 2))
     headers = letters[b"\xff\xfe no json"]
     assert headers["topic"] == "user.created"
     assert headers["offset"].isdigit()
     assert headers["partition"].isdigit()
     assert "user.created" in headers["error"]
+    schemas = asyncapi_document()["components"]["schemas"]
+    for letter in letters.values():
+        jsonschema.validate(letter, schemas["DeadLetterHeaders"])
+    written = messages_on(fresh_broker.address, "user.created", 3)
+    jsonschema.validate(written[-1][1], schemas["Headers"])
 
 
 def test_without_dead_letters_everything_behind_a_poison_message_waits(
@@ -143,8 +150,8 @@ def test_without_dead_letters_everything_behind_a_poison_message_waits(
     asyncio.run(main())
 
 
-def dead_letters(address: str, topic: str, count: int) -> list[tuple[bytes, dict[str, str]]]:
-    reader = Consumer({"bootstrap.servers": address, "group.id": "reader", "auto.offset.reset": "earliest"})
+def messages_on(address: str, topic: str, count: int) -> list[tuple[bytes, dict[str, str]]]:
+    reader = Consumer({"bootstrap.servers": address, "group.id": f"reader of {topic}", "auto.offset.reset": "earliest"})
     reader.subscribe([topic])
     try:
         found = reader.consume(count, timeout=JOINING)

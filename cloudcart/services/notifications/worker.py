@@ -201,6 +201,7 @@ async def _add_notifications(session: Session, events: Sequence[Event]) -> list[
 def _dead_letter(unreadable: Unreadable) -> Message:
     record, error = unreadable
     headers = {
+        "content-type": "application/octet-stream",  # it may be JSON and it may not
         "error": error.encode("ascii", "replace").decode()[:500],
         "topic": record.topic,
         "partition": str(record.partition),
