@@ -61,6 +61,8 @@ def parse_share(value: str | float) -> float:
     Raises:
         ValueError: not a number, or outside 0 to 1.
     """
+    if isinstance(value, bool):
+        raise ValueError(f"a share is a number, not {value!r}")
     try:
         share = float(value[:-1]) / 100 if isinstance(value, str) and value.endswith("%") else float(value)
     except (TypeError, ValueError, OverflowError):

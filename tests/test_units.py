@@ -34,7 +34,7 @@ def test_shares(text, share):
     assert parse_share(text) == pytest.approx(share)
 
 
-@pytest.mark.parametrize("nonsense", ["101%", 2, -0.1, "many", None, float("nan")])
+@pytest.mark.parametrize("nonsense", ["101%", 2, -0.1, "many", None, True, float("nan")])
 def test_nonsense_is_not_a_share(nonsense):
     with pytest.raises(ValueError, match="share"):
         parse_share(nonsense)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import Depends, Path, Query
-from pydantic import AfterValidator, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
 from starlette.responses import Response
 
 _LARGEST_INTEGER: Final = 2**31 - 1  # of PostgreSQL's type integer
@@ -21,8 +21,21 @@ def _without_nul(text: str) -> str:
     return text
 
 
-PlainText = Annotated[str, AfterValidator(_without_nul)]
+PlainText = Annotated[str, AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
 """Text that can be stored."""
+
+NOT_BLANK: Final = {"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
+"""What JSON Schema says of text of which something must be left when the white space around it is gone."""
+
+
+def _is_number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("must be a whole number")
+    return value
+
+
+WHOLE: Final = BeforeValidator(_is_number)
+"""Goes behind an ``int`` and its bounds: what JSON Schema calls an integer, 44 and 44.0, not "44" and not true."""
 
 Id = Annotated[int, Path(ge=1, le=_LARGEST_INTEGER)]
 """The id of something, in a path."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-import fastapi.routing
 from starlette.types import ASGIApp
 
 from cloudcart.chaos.active import ActiveFaults
@@ -20,6 +19,7 @@ from cloudcart.chaos.metrics import ChaosMetrics, Reported
 from cloudcart.chaos.middleware import ChaosMiddleware
 from cloudcart.chaos.process import AskSupervisor, ProcessFaults
 from cloudcart.exceptions import UpstreamBrokenError
+from cloudcart.services.every_route import every_route
 from cloudcart.services.http_client import HttpClient
 from cloudcart.services.layers import (
     BodyLimitLayer,
@@ -121,7 +121,5 @@ def route_templates(app: ASGIApp) -> list[str]:
 
 
 def _templates(routes: Iterable[Any]) -> Iterator[str]:
-    # FastAPI keeps included routers nested since 0.160 or so, and says through this function what they come to.
-    flatten = getattr(fastapi.routing, "iter_route_contexts", iter)
-    for route in flatten(routes):
+    for route in every_route(routes):
         yield getattr(route, "path", "") or ""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-import fastapi.routing
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from cloudcart.services.every_route import every_route
 from cloudcart.services.lists import EXACT
 from cloudcart.services.problems import MEDIA_TYPE
 from cloudcart.services.security import SERVICE_HEADER, current_user, require_admin, require_service
@@ -137,8 +137,7 @@ def _security(calls: set[Any], either: list[Callable[..., Any]]) -> list[Documen
 
 def _dependencies(app: FastAPI) -> Iterator[tuple[tuple[str, str], set[Any]]]:
     """Yield path and method of each route with all it depends on."""
-    flatten: Callable[[Any], Iterable[Any]] = getattr(fastapi.routing, "iter_route_contexts", iter)
-    for route in flatten(app.routes):
+    for route in every_route(app.routes):
         dependant = getattr(route, "dependant", None)
         if dependant is not None:
             calls = set(_calls(dependant))

@@ -19,7 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cloudcart.exceptions import OutcomeUnknownError, RefusedError, StoreError, UpstreamUnavailableError
+from cloudcart.services.every_route import every_route
 from cloudcart.telemetry.context import current
+from cloudcart.telemetry.routes import ROUTE
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -90,7 +92,7 @@ def _field(location: tuple[int | str, ...]) -> str:
     return ".".join(map(str, location[1:])) or str(location[0])
 
 
-async def _http_exception(_request: Request, error: Exception) -> Response:
+async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for a body that is too deeply nested to be read
         sentence = "cannot be read as JSON"
@@ -98,7 +100,19 @@ async def _http_exception(_request: Request, error: Exception) -> Response:
             422, f"body: {sentence}", errors=[{"field": "body", "message": sentence, "type": "json_invalid"}]
         )
     sentences = {404: "there is nothing at this address", 405: "this address does not support this method"}
-    return problem(error.status_code, sentences.get(error.status_code, error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := _allowed(request)):
+        headers = {"allow": allowed}
+    return problem(error.status_code, sentences.get(error.status_code, error.detail), headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods of all routes at this address; the router itself names those of the first one only."""
+    here = request.scope.get(ROUTE)
+    methods = {
+        method for route in every_route(request.app.routes) if route.path == here for method in route.methods or ()
+    }
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 async def _unexpected(_request: Request, _error: Exception) -> Response:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from cloudcart.exceptions import FaultError
 from cloudcart.faults import MAX_TTL
+from cloudcart.services.answers import WHOLE
 from cloudcart.services.chaos_control.access import Access
 from cloudcart.services.chaos_control.api import Answer, TheLedger
 from cloudcart.services.chaos_control.entry import Injected
@@ -27,7 +28,7 @@ _ON: Final = "gateway"
 _RANDOM_TARGETS: Final = ("gateway", "users", "products", "orders", "notifications")
 _MAX_LEAK: Final = 256  # mebibytes held by the self-test in all
 
-Milliseconds = Annotated[float, Field(ge=0, le=300_000)]
+Milliseconds = Annotated[float, Field(ge=0, le=300_000, strict=True)]
 
 
 class Strict(BaseModel):
@@ -67,7 +68,7 @@ class Knobs(Strict):
 class ConfigChange(Strict):
     """What PUT takes: the fields of GET, each optional. ``faults`` is the whole set that shall be active."""
 
-    enabled: bool | None = None
+    enabled: Annotated[bool, Field(strict=True)] | None = None
     faults: list[dict[str, Any]] | None = Field(None, max_length=500)
     error_rate: Share | None = None
     latency_rate: Share | None = None
@@ -96,7 +97,7 @@ class LatencyForm(Strict):
 class ErrorForm(Strict):
     """Short form of an error."""
 
-    error_code: int = Field(503, ge=400, le=599)
+    error_code: Annotated[int, Field(ge=400, le=599), WHOLE] = 503
     probability: Share = 0.10
     target: str = _ON
     ttl: Duration = Field(60.0, gt=0, le=MAX_TTL)
@@ -105,7 +106,7 @@ class ErrorForm(Strict):
 class RandomForm(Strict):
     """A fault chosen by lot; the same seed chooses the same."""
 
-    seed: int | None = Field(None, ge=0)
+    seed: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
 class Switch:

@@ -8,18 +8,19 @@ from typing import Annotated, Final
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
 
 from cloudcart.events import Money
+from cloudcart.services.answers import WHOLE
 from cloudcart.services.orders.states import Status
 
 _LARGEST: Final = 2**31 - 1
 
-ProductId = Annotated[int, Field(ge=1, le=_LARGEST, strict=True)]
+ProductId = Annotated[int, Field(ge=1, le=_LARGEST), WHOLE]
 
 
 class NewLine(BaseModel):
     """So many pieces of a product."""
 
     product_id: ProductId
-    quantity: int = Field(ge=1, le=1_000, strict=True)
+    quantity: Annotated[int, Field(ge=1, le=1_000), WHOLE]
 
 
 class NewOrder(BaseModel):
@@ -32,7 +33,13 @@ class Payment(BaseModel):
     """The owner pays."""
 
     payment_method: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50, pattern=r"^[\w .-]+$")
+        str,
+        StringConstraints(
+            strip_whitespace=True,
+            min_length=1,
+            max_length=50,
+            pattern=r"^[\w.-]([\w .-]*[\w.-])?$",
+        ),
     ]
 
 

@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, TypeAdapter, WithJsonSchema
 
 from cloudcart.events import Money
-from cloudcart.services.answers import PlainText
+from cloudcart.services.answers import NOT_BLANK, WHOLE, PlainText
 
 _LARGEST: Final = 2**31 - 1
+_MONEY: Final = r"[0-9]{1,8}(\.[0-9]{1,2})?"
 
-Name = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Category = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Name = Annotated[
+    PlainText,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    Field(json_schema_extra=NOT_BLANK),
+]
+Category = Annotated[
+    PlainText,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    Field(json_schema_extra=NOT_BLANK),
+]
 Description = Annotated[PlainText, StringConstraints(max_length=10_000)]
-ImageUrl = Annotated[PlainText, StringConstraints(max_length=500, pattern=r"^(https?://|data:image/|/)")]
-Price = Annotated[Decimal, Field(ge=0, le=Decimal("99999999.99"), decimal_places=2, allow_inf_nan=False)]
-StockCount = Annotated[int, Field(ge=0, le=_LARGEST, strict=True)]
-ProductId = Annotated[int, Field(ge=1, le=_LARGEST)]
+ImageUrl = Annotated[
+    PlainText,
+    StringConstraints(max_length=500, pattern=r"^(https?://|data:image/|/)"),
+    Field(json_schema_extra={"pattern": r"^(https?://|data:image/|/)[^\x00]*$"}),
+]
+
+
+def _is_written_plainly(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(_MONEY, value):
+        raise ValueError("must be a number with at most two decimals")
+    return value
+
+
+Price = Annotated[
+    Decimal,
+    BeforeValidator(_is_written_plainly),
+    Field(ge=0, le=Decimal("99999999.99"), decimal_places=2, allow_inf_nan=False),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 99_999_999.99, "multipleOf": 0.01},
+                {"type": "string", "pattern": f"^{_MONEY}$"},
+            ]
+        },
+        mode="validation",
+    ),
+]
+StockCount = Annotated[int, Field(ge=0, le=_LARGEST), WHOLE]
+ProductId = Annotated[int, Field(ge=1, le=_LARGEST), WHOLE]
 
 
 class Product(BaseModel):
@@ -68,7 +103,7 @@ class Line(BaseModel):
     """So many pieces of a product."""
 
     product_id: ProductId
-    quantity: int = Field(ge=1, le=50_000)
+    quantity: Annotated[int, Field(ge=1, le=50_000), WHOLE]
 
 
 class StockRequest(BaseModel):
@@ -76,7 +111,7 @@ class StockRequest(BaseModel):
 
     order_id: ProductId
     items: list[Line] = Field(min_length=1, max_length=50)
-    epoch: int = Field(0, ge=0, le=_LARGEST)
+    epoch: Annotated[int, Field(ge=0, le=_LARGEST), WHOLE] = 0
 
 
 class Lookup(BaseModel):

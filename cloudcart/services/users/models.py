@@ -5,9 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    model_validator,
+)
 
-from cloudcart.services.answers import PlainText
+from cloudcart.services.answers import WHOLE, PlainText
 
 
 def _fits_bcrypt(password: SecretStr) -> SecretStr:
@@ -23,7 +32,11 @@ Email = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$"),
 ]
-Password = Annotated[SecretStr, Field(min_length=8), AfterValidator(_fits_bcrypt)]
+Password = Annotated[
+    SecretStr,
+    Field(min_length=8, description="at most 72 bytes", json_schema_extra={"maxLength": 72}),
+    AfterValidator(_fits_bcrypt),
+]
 FullName = Annotated[PlainText, StringConstraints(max_length=100)]
 
 
@@ -51,7 +64,7 @@ class Registration(BaseModel):
 class NewUser(Registration):
     """An administrator makes a user."""
 
-    is_admin: bool = False
+    is_admin: Annotated[bool, Field(strict=True)] = False
 
 
 class Profile(BaseModel):
@@ -63,6 +76,15 @@ class Profile(BaseModel):
 
 class Credentials(BaseModel):
     """Somebody logs in, by user name or by email."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": "string", "minLength": 1}}}
+                for name in ("username", "email")
+            ]
+        }
+    )
 
     username: Annotated[PlainText, StringConstraints(max_length=100)] | None = None
     email: Annotated[PlainText, StringConstraints(max_length=100)] | None = None
@@ -92,7 +114,7 @@ class Validated(BaseModel):
 class PrepareUsers(BaseModel):
     """A load generator wants users; ``prefix`` begins their names."""
 
-    count: int = Field(ge=1, le=20_000)
+    count: Annotated[int, Field(ge=1, le=20_000), WHOLE]
     prefix: Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[\w.-]+$")] = "load"
 
 
