@@ -5,6 +5,9 @@
 A check-out is two requests, an order and its payment, by a worker that begins the next when the last is done (a closed
 loop: it finds the shop's limit, not what users would feel beyond it). Workers are shoppers with tokens of their own,
 spread over all products. The client runs on the same machine and takes its share of it, which is shown, too.
+
+Exits with 1 if an order or a payment failed. A rate is for people to judge: the aim beside it is that of 2 cores which
+do nothing else. ``--json`` prints the figures with their aims as one JSON object, last.
 """
 
 from __future__ import annotations
@@ -24,10 +27,9 @@ import cloudcart
 from cloudcart.lab import Lab
 from cloudcart.services.http_client import HttpClient
 
-GOAL = 130  # check-outs a second with 16 workers on 2 cores
 PRODUCTS = 24
 STOCK = 1_000_000_000
-WORKERS = (16, 64)
+AIMS = {16: 136, 64: 116}  # check-outs a second by the number of workers, without an error, on 2 cores
 
 
 def quantile(ordered: list[float], share: float) -> float:
@@ -101,6 +103,7 @@ def measure(lab: Lab, workers: int, seconds: float) -> dict[str, Any]:
         "seconds": took,
         "checkouts": len(ordered),
         "per_second": len(ordered) / took,
+        "aim_per_second": AIMS[workers],
         "p50_ms": quantile(ordered, 0.5) * 1e3,
         "p99_ms": quantile(ordered, 0.99) * 1e3,
         "errors": dict(load.errors),
@@ -126,30 +129,26 @@ def stock_up(lab: Lab) -> None:
 
 def show(found: dict[str, Any]) -> None:
     print(
-        f"{found['workers']:>3} workers: {found['per_second']:6.1f} check-outs/s, "
-        f"p50 {found['p50_ms']:.0f} ms, p99 {found['p99_ms']:.0f} ms, errors {found['errors'] or 'none'}"
+        f"{found['workers']:>3} workers: {found['per_second']:6.1f} check-outs/s (aim: {found['aim_per_second']}), "
+        f"p50 {found['p50_ms']:.0f} ms, p99 {found['p99_ms']:.0f} ms, errors {found['errors'] or 'none'} (aim: none)"
     )
     print("    cores: " + ", ".join(f"{name} {share:.2f}" for name, share in found["cpu"].items() if share >= 0.01))
 
 
 def main() -> int:
-    """Measure; exit with 1 when an order failed. The goal is told and not judged: machines differ."""
+    """Measure; exit code 1 if an order or a payment failed. A rate is for people to judge, on a machine they know."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--quick", action="store_true", help="5 s for each number of workers instead of 30")
-    arguments.add_argument("--json", action="store_true", help="print JSON only")
+    arguments.add_argument("--json", action="store_true", help="print the result as one JSON object, last")
     options = arguments.parse_args()
     overrides = {"gateway.rate_limit": "off"}
     with cloudcart.start(overrides=overrides, name="benchmark-checkout", prometheus=False) as lab:
-        results = [measure(lab, workers, 5.0 if options.quick else 30.0) for workers in WORKERS]
+        results = [measure(lab, workers, 5.0 if options.quick else 30.0) for workers in AIMS]
     failed = any(found["errors"] for found in results)
+    for found in results:
+        show(found)
     if options.json:
-        print(json.dumps({"ok": not failed, "goal_per_second": GOAL, "results": results}))
-    else:
-        for found in results:
-            show(found)
-        print(
-            f"goal {GOAL}/s with {WORKERS[0]} workers on 2 cores that do nothing else; {'NOT ok' if failed else 'ok'}"
-        )
+        print(json.dumps({"ok": not failed, "aims": {"per_second": AIMS, "errors": 0}, "results": results}))
     return int(failed)
 
 

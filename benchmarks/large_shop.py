@@ -6,6 +6,9 @@ The same shop is measured twice, with 1,000 orders and with 100,000, on data tha
 up --data``). Orders are copied straight into PostgreSQL: 1,000 buyers, one of whom has 300 of the first orders and 2 %
 of the others, one to three lines each. Each list is asked for through the gateway, one request at a time; the last
 column is the large shop's median as a multiple of the small one's, for pages of as many orders.
+
+Exits with 1 if a list was refused or its total is wrong. A time is for people to judge: a list may take at most twice
+as long, which is printed as the aim. ``--json`` prints the figures with their aims as one JSON object, last.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ BUYERS = 1_000
 DEMO = 2  # the seeded user who can log in
 STATUSES = {"delivered": 70, "shipped": 10, "confirmed": 8, "awaiting_payment": 6, "cancelled": 5, "returned": 1}
 UNPAID = ("awaiting_payment", "cancelled")
-LIMIT = 2.0  # times the small shop's median
+AIM = 2.0  # times the small shop's median, at most
 
 
 class Route(NamedTuple):
@@ -96,19 +99,23 @@ def orders(first: int, last: int) -> Any:
 
 
 async def time_route(lab: Lab, route: Route, total: int, requests: int) -> dict[str, float]:
-    """Return p50 and p99 of one list in milliseconds; its total must be true."""
-    client, seconds = HttpClient(), []
+    """Return p50 and p99 of one list in milliseconds, and how many answers were refusals or had another total."""
+    client, seconds, errors = HttpClient(), [], 0
     headers = [(b"authorization", f"Bearer {lab.token(route.login)}".encode())]
     path = route.path.format(deep=total * 3 // 4)
     for _ in range(requests + 5):
         began = time.perf_counter()
         answer = await client.request("GET", lab.urls["gateway"], path, headers=headers, timeout=60)
         seconds.append(time.perf_counter() - began)
-        assert answer.status == 200, answer.body
-        assert dict(answer.headers)[b"x-total-count"] == b"%d" % total, (path, total)
+        errors += answer.status != 200 or dict(answer.headers)[b"x-total-count"] != b"%d" % total
     await client.aclose()
     ordered = sorted(seconds[5:])  # without those that open connections and plan statements
-    return {"total": total, "p50_ms": quantile(ordered, 0.5) * 1e3, "p99_ms": quantile(ordered, 0.99) * 1e3}
+    return {
+        "total": total,
+        "p50_ms": quantile(ordered, 0.5) * 1e3,
+        "p99_ms": quantile(ordered, 0.99) * 1e3,
+        "errors": errors,
+    }
 
 
 def measure(lab: Lab, requests: int) -> dict[str, dict[str, float]]:
@@ -164,10 +171,10 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Measure; the goal is told and not judged: machines differ."""
+    """Measure; exit code 1 if a list was refused or wrong. A time is for people to judge, on a machine they know."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--quick", action="store_true", help="one start and 50 requests instead of 3 and 400")
-    arguments.add_argument("--json", action="store_true", help="print JSON only")
+    arguments.add_argument("--json", action="store_true", help="print the result as one JSON object, last")
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="cloudcart-") as folder:
         Path(folder).chmod(0o711)  # root's PostgreSQL runs as nobody
@@ -175,12 +182,13 @@ def main() -> int:
     ratios = [
         found["large"]["routes"][path]["p50_ms"] / few["p50_ms"] for path, few in found["small"]["routes"].items()
     ]
+    errors = sum(each["errors"] for name in ("small", "large") for each in found[name]["routes"].values())
+    show(found)
+    print(f"\nthe slowest list takes {max(ratios):.2f} times as long (aim: at most {AIM:g}); errors {errors} (aim: 0)")
     if options.json:
-        print(json.dumps({"ok": True, "goal_times": LIMIT, "worst_times": max(ratios), **found}))
-    else:
-        show(found)
-        print(f"\nthe slowest list takes {max(ratios):.2f} times as long; goal {LIMIT:g}")
-    return 0
+        aims = {"worst_times": AIM, "errors": 0}
+        print(json.dumps({"ok": not errors, "aims": aims, "worst_times": max(ratios), "errors": errors, **found}))
+    return int(errors > 0)
 
 
 if __name__ == "__main__":
