@@ -20,7 +20,7 @@ from cloudcart.experiment.judgement import Evidence, judge_run
 from cloudcart.experiment.record import Record, require_writable
 from cloudcart.experiment.scenario import find_scenario, load_scenario
 from cloudcart.lab import Lab, attach, start
-from cloudcart.load import LoadRun, start_load
+from cloudcart.load import Generators, LoadRun, start_load
 from cloudcart.report import write_report
 from cloudcart.signals import ScrapeLog, Scraper, signals_table
 
@@ -36,6 +36,7 @@ def run(
     command: str = "",
     watcher: Watcher = unwatched,
     fail_fast: bool = False,
+    generators: Generators | None = None,
 ) -> Run:
     """Execute ``experiment`` on ``lab`` and return the run.
 
@@ -50,6 +51,7 @@ def run(
         command: what somebody types to run this again.
         watcher: told what is going on, ten times a second.
         fail_fast: end as soon as an objective cannot hold any more, whatever came.
+        generators: kept from run to run, so that the next one's is prepared while this one is judged.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -59,12 +61,14 @@ def run(
     began = time.monotonic()
     record = Record(folder, experiment, lab, command)  # 1
     with ExitStack() as opened:
+        kept = generators or opened.enter_context(Generators())
+        kept.prepare()  # it imports Locust while the lab is reset
         lab.reset()  # 2
         events = opened.enter_context(lab.tap_events())
         notes = lab.unsteady()  # 3
         scraper = opened.enter_context(Scraper(lab.service_urls))
         watch = opened.enter_context(ScrapeLog(scraper))
-        load = opened.enter_context(_start(experiment, lab, record.directory, watcher))  # 4
+        load = opened.enter_context(_start(experiment, lab, record.directory, watcher, kept))  # 4
         opened.callback(lab.heal)
         course = Course(experiment, lab, load, watch, watcher, fail_fast=fail_fast)
         try:
@@ -74,6 +78,8 @@ def run(
         recovery = course.wait_until_steady()  # 7
         watcher(Progress("judge", 0.0, 0.0))
         requests = load.stop()  # 8
+        if generators is not None:
+            generators.prepare()
         watch.mark()
         scrapes = watch.scrapes
         record.save_table(signals_table(scrapes), "signals.parquet")
@@ -159,13 +165,18 @@ def _load_doubts(load: LoadRun) -> list[str]:
     return saturated + load.doubts
 
 
-def _start(experiment: Experiment, lab: Lab, folder: Path, watcher: Watcher) -> LoadRun:
+def _start(experiment: Experiment, lab: Lab, folder: Path, watcher: Watcher, generators: Generators) -> LoadRun:
     if experiment.load is None:
         raise LoadError(f"{experiment.name} has no load, so there is nothing to measure; add a cloudcart_load marker")
     watcher(Progress("load", 0.0, experiment.load.duration))
     users = lab.prepare_users(experiment.load.users_needed)
     load = start_load(
-        experiment.load, host=lab.urls["gateway"], users=users, admin_token=lab.token("admin"), folder=folder
+        experiment.load,
+        host=lab.urls["gateway"],
+        users=users,
+        admin_token=lab.token("admin"),
+        folder=folder,
+        generators=generators,
     )
     try:
         load.wait_for_traffic(_TRAFFIC_DEADLINE)

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from cloudcart.load.child import Generators as Generators
     from cloudcart.load.journey import Journey as Journey
     from cloudcart.load.lookup import find_journey as find_journey
     from cloudcart.load.lookup import list_journeys as list_journeys
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "Answer": "transport",
     "GeneratorReport": "report",
+    "Generators": "child",
     "Journey": "journey",
     "LoadProfile": "profile",
     "LoadRun": "runner",

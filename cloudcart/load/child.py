@@ -1,7 +1,7 @@
-"""The generator's process as its parent holds it: started, listened to, given orders, killed.
+"""The generator's process as its parent holds it: started, told what to do, listened to, killed.
 
 The parent's end of the line whose other end is ``control``: a socket pair that is the child's standard input, one JSON
-object a line. Used by ``runner`` only, which knows what the news mean.
+object a line. Used by ``start``, which knows what it is to do, and ``runner``, which knows what the news mean.
 """
 
 from __future__ import annotations
@@ -14,29 +14,30 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 
 class GeneratorProcess:
-    """A started generator, in a session and process group of its own.
+    """A generator, in a session and process group of its own: it imports its libraries and waits for :meth:`begin`.
 
     Args:
-        specification: file that tells it what to do.
-        log: file that gets what it writes.
         module: of this package, to be run: ``generator``, or ``master``.
     """
 
-    def __init__(self, specification: Path, log: Path, *, module: str = "generator") -> None:
-        self._log = log
+    def __init__(self, *, module: str = "generator") -> None:
+        self._log: Path | None = None
+        self._early = tempfile.TemporaryFile()  # noqa: SIM115 - gets what it writes as long as it has no log
         self._heard = b""
         self._line, theirs = socket.socketpair()
-        with theirs, log.open("wb") as output:
+        with theirs:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
-                [sys.executable, "-m", f"cloudcart.load.{module}", str(specification)],
+                [sys.executable, "-m", f"cloudcart.load.{module}"],
                 stdin=theirs.fileno(),
-                stdout=output,
-                stderr=output,
+                stdout=self._early,
+                stderr=self._early,
                 start_new_session=True,  # Ctrl-C reaches us alone, and all of it can be killed at once
             )
 
@@ -48,6 +49,17 @@ class GeneratorProcess:
     def pid(self) -> int:
         """Its process id, which is also its process group."""
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def begin(self, specification: Mapping[str, Any], log: Path) -> None:
+        """Let it do what ``specification`` says, and write to ``log`` from now on."""
+        log.write_bytes(b"")
+        self._log = log
+        self.tell(**specification, log=str(log))
 
     def tell(self, **order: Any) -> None:
         """Send an order. If it has just died nothing happens: whoever listens next hears of that."""
@@ -71,13 +83,47 @@ class GeneratorProcess:
         """Say in one sentence how it ended, with the last line of its log. Call it when it has ended."""
         code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        said = self._log.read_text(errors="replace").strip().splitlines()
-        return f"the load generator {how}{f': {said[-1]}' if said else ''} (its log: {self._log})"
+        self._early.seek(0)
+        said = self._early.read() + (self._log.read_bytes() if self._log else b"")
+        lines = said.decode(errors="replace").strip().splitlines()
+        return f"the load generator {how}{f': {lines[-1]}' if lines else ''} (its log: {self._log})"
 
     def kill(self) -> None:
         """End it and whatever it started, at once. Idempotent."""
         self._line.close()
+        self._early.close()
         if self._process.returncode is None:  # not reaped yet, so the number is still its own
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+class Generators:
+    """Where generators come from. One can be prepared: it has imported Locust, which takes 0.4 s, when it is needed.
+
+    A context manager: leaving it ends the one that was prepared and not taken.
+    """
+
+    def __init__(self) -> None:
+        self._prepared: GeneratorProcess | None = None
+
+    def prepare(self) -> None:
+        """Have one ready soon, if there is none."""
+        if self._prepared is None:
+            self._prepared = GeneratorProcess()
+
+    def take(self) -> GeneratorProcess:
+        """Return the one that was prepared, or a fresh one; it is the caller's from here on."""
+        found, self._prepared = self._prepared, None
+        if found is not None and not found.alive:
+            found.kill()
+            found = None
+        return found or GeneratorProcess()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._prepared is not None:
+            self._prepared.kill()
+            self._prepared = None

@@ -18,19 +18,52 @@ from gevent.event import Event
 
 _PARENT_GONE: Final = 4
 _TIME_OVER: Final = 3  # exit codes of a generator that ended itself by force
+_STANDARD_OUTPUTS: Final = (1, 2)
+
+
+def receive_specification(descriptor: int = 0) -> tuple[dict[str, Any], bytes]:
+    """Wait for the line that says what to do, and write to the log that it names from then on.
+
+    Returns:
+        The specification, and what was read beyond its line.
+    """
+    text = b""
+    while b"\n" not in text:
+        heard = _read(descriptor)
+        if not heard:
+            os._exit(_PARENT_GONE)
+        text += heard
+    line, _, rest = text.partition(b"\n")
+    specification = json.loads(line)
+    log = os.open(specification["log"], os.O_WRONLY | os.O_APPEND)
+    for output in _STANDARD_OUTPUTS:
+        os.dup2(log, output)
+    os.close(log)
+    return specification, rest
+
+
+def _read(descriptor: int) -> bytes:
+    """Return what has come; nothing if the parent is gone."""
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:
+        return b""
 
 
 class Control:
     """Listens from the moment it is made.
 
     Args:
+        heard: what came after the specification and belongs to the next line.
         at_end: called before this process is ended by force; it must not wait for anything.
         seconds: after so long this process is ended, whatever it is doing.
         drain: seconds that visits under way get when the parent does not say.
         descriptor: the connected socket.
     """
 
-    def __init__(self, *, at_end: Callable[[], None], seconds: float, drain: float, descriptor: int = 0) -> None:
+    def __init__(
+        self, heard: bytes, *, at_end: Callable[[], None], seconds: float, drain: float, descriptor: int = 0
+    ) -> None:
         self.stop_asked = Event()
         self.start_at = 0.0
         self._may_start = Event()
@@ -41,7 +74,7 @@ class Control:
         self._descriptor = descriptor
         self._wake = gevent.get_hub().loop.async_()
         self._wake.start(self._heard)
-        monkey.get_original("_thread", "start_new_thread")(self._listen, ())
+        monkey.get_original("_thread", "start_new_thread")(self._listen, (heard,))
 
     def wait_for_start(self) -> float:
         """Say that all is ready; return the moment (unix seconds) at which every worker is to begin."""
@@ -64,24 +97,24 @@ class Control:
         except OSError:
             self._end(_PARENT_GONE)
 
-    def _listen(self) -> None:
+    def _listen(self, text: bytes) -> None:
         select = monkey.get_original("select", "select")
-        text = b""
-        while select([self._descriptor], [], [], max(0.0, self._limit - time.monotonic()))[0]:
-            try:
-                heard = os.read(self._descriptor, 4096)
-            except OSError:
-                heard = b""
+        while True:
+            *lines, text = text.split(b"\n")
+            for line in lines:
+                self._obey(json.loads(line))
+            if not select([self._descriptor], [], [], max(0.0, self._limit - time.monotonic()))[0]:
+                self._end(_TIME_OVER)
+            heard = _read(self._descriptor)
             if not heard:
                 self._end(_PARENT_GONE)
-            *lines, text = (text + heard).split(b"\n")
-            for line in lines:
-                order = json.loads(line)
-                self.start_at = order.get("start", self.start_at)
-                self._stop = self._stop or "stop" in order
-                self.drain = order.get("stop", self.drain)
-                self._wake.send()
-        self._end(_TIME_OVER)
+            text += heard
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        self.start_at = order.get("start", self.start_at)
+        self._stop = self._stop or "stop" in order
+        self.drain = order.get("stop", self.drain)
+        self._wake.send()
 
     def _end(self, code: int) -> None:
         self._at_end()

@@ -1,7 +1,7 @@
-"""The one process in which Locust lives: ``python -m cloudcart.load.generator SPEC.json``.
+"""The one process in which Locust lives: ``python -m cloudcart.load.generator``.
 
-It reads a specification, loads the journey, gives load until its time is over or it is told to stop, and writes a row
-for every request. Its parent (``runner``) holds the other end of its standard input. Never import this module: that
+It waits for a specification, loads the journey, gives load until its time is over or it is told to stop, and writes a
+row for every request. Its parent (``runner``) holds the other end of its standard input. Never import this module: that
 patches the process.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import json
 import logging
 import os
 import resource
@@ -22,7 +21,7 @@ from gevent.pool import Pool
 from locust.env import Environment
 
 from cloudcart.exceptions import CloudCartError, UsageError
-from cloudcart.load.control import Control
+from cloudcart.load.control import Control, receive_specification
 from cloudcart.load.journey import UNANSWERED, Account, Journey, Supplies
 from cloudcart.load.journey_file import load_journey, where_and_what
 from cloudcart.load.models import ClosedModel, OpenModel
@@ -39,17 +38,17 @@ _GRACE: Final = 30.0  # seconds of start and end beyond which a generator that h
 _SELF_REGISTERED: Final = 20  # accounts where none were prepared: hashing a password costs the shop 50 ms
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Run one specification; return the exit code (0: it ran, 2: it cannot)."""
-    spec = json.loads(Path(arguments[0]).read_text())
+    spec, heard = receive_specification()
     profile = LoadProfile.model_validate(spec["profile"])
     rows = RowWriter(Path(spec["rows"]))
-    control = Control(at_end=rows.flush, seconds=profile.duration + DRAIN + _GRACE, drain=DRAIN)
+    control = Control(heard, at_end=rows.flush, seconds=profile.duration + DRAIN + _GRACE, drain=DRAIN)
     try:
         generator = Generator(profile, spec["host"], Path(spec["journey"]), rows, spec["part"], spec["master"])
         if spec["web"] is not None:
             control.tell(web=generator.show_on_the_web(spec["web"]))
-        generator.prepare(*_read_accounts(Path(spec["accounts"])))
+        generator.prepare([Account(*user) for user in spec["users"]], spec["admin_token"])
     except CloudCartError as error:
         control.tell(error=str(error), usage=isinstance(error, UsageError))
         return 2
@@ -146,13 +145,6 @@ class Generator:
             self._rows.flush()
 
 
-def _read_accounts(file: Path) -> tuple[list[Account], str]:
-    """Return the accounts and the admin's token; delete their file."""
-    found = json.loads(file.read_text())
-    file.unlink()
-    return [Account(*entry) for entry in found["users"]], found["admin"]
-
-
 def _raise_file_limit() -> None:
     """Allow as many connections as the system lets us have: each visitor keeps one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -161,7 +153,7 @@ def _raise_file_limit() -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    code = main(sys.argv[1:])
+    code = main()
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)  # nothing is left to do, and taking the interpreter down in order costs 50 ms

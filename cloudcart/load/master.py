@@ -1,4 +1,4 @@
-"""Locust's own master for several generators: ``python -m cloudcart.load.master SPEC.json``.
+"""Locust's own master for several generators: ``python -m cloudcart.load.master``.
 
 It tells the users of the closed model which worker they belong to, and adds up what the workers' Locusts count, for
 Locust's page. Arrivals of the open model have numbers and moments, of which Locust knows nothing: each worker takes its
@@ -7,7 +7,6 @@ part of them by itself. Rows go from the workers to the parent, never through he
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -19,7 +18,7 @@ import gevent
 from locust.env import Environment
 
 from cloudcart.exceptions import CloudCartError, LoadError, UsageError
-from cloudcart.load.control import Control
+from cloudcart.load.control import Control, receive_specification
 from cloudcart.load.journey_file import load_journey
 from cloudcart.load.page import LOOPBACK, serve_page
 from cloudcart.load.profile import LoadProfile
@@ -30,11 +29,11 @@ _DEADLINE: Final = 50.0  # seconds for all workers to report; sooner than the pa
 _LOOK: Final = 0.02
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Serve one load; return the exit code (0: it ran, 2: it cannot)."""
-    spec = json.loads(Path(arguments[0]).read_text())
+    spec, heard = receive_specification()
     profile = LoadProfile.model_validate(spec["profile"])
-    control = Control(at_end=lambda: None, seconds=profile.duration + DRAIN + _GRACE, drain=DRAIN)
+    control = Control(heard, at_end=lambda: None, seconds=profile.duration + DRAIN + _GRACE, drain=DRAIN)
     try:
         runner = _runner(spec, control)
         _wait_for_workers(runner, profile.workers)
@@ -68,7 +67,7 @@ def _wait_for_workers(runner: Any, workers: int) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    code = main(sys.argv[1:])
+    code = main()
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)

@@ -1,17 +1,11 @@
-"""What the parent tells a generator to do: written to files for as long as it takes to read them.
-
-Also the check of where load may go. Used by ``runner``; ``generator`` reads what is written here.
-"""
+"""What the parent tells a generator to do, and the check of where load may go. Used by ``start``."""
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from cloudcart.exceptions import UsageError
@@ -41,7 +35,6 @@ class PreparedUser(Protocol):
         """The bearer token."""
 
 
-@contextlib.contextmanager
 def specification(
     profile: LoadProfile,
     *,
@@ -53,20 +46,19 @@ def specification(
     web: int | None = None,
     part: int = 0,
     master: int | None = None,
-) -> Iterator[Path]:
-    """Write down what one generator is to do; remove it again on leaving. Tokens are for our own eyes only."""
-    accounts, written = folder / f"accounts{suffix(part)}.json", folder / f"generator{suffix(part)}.json"
-    secrets = {"users": [(user.user_id, user.username, user.token) for user in users], "admin": admin_token}
-    with open(accounts, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-        json.dump(secrets, file)
-    places = {"journey": str(journey), "rows": str(live_file(folder, part)), "accounts": str(accounts)}
-    what = {"profile": profile.model_dump(mode="json"), "host": host, "part": part, "web": web, "master": master}
-    written.write_text(json.dumps({**what, **places}))
-    try:
-        yield written
-    finally:
-        accounts.unlink(missing_ok=True)
-        written.unlink()
+) -> dict[str, Any]:
+    """Return what one generator is to do. It goes over a socket, so that the tokens in it are never written down."""
+    return {
+        "profile": profile.model_dump(mode="json"),
+        "host": host,
+        "journey": str(journey),
+        "rows": str(live_file(folder, part)),
+        "users": [(user.user_id, user.username, user.token) for user in users],
+        "admin_token": admin_token,
+        "web": web,
+        "part": part,
+        "master": master,
+    }
 
 
 def suffix(part: int) -> str:

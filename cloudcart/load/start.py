@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cloudcart.exceptions import LoadError, MissingExtraError, UsageError
-from cloudcart.load.child import GeneratorProcess
+from cloudcart.load.child import GeneratorProcess, Generators
 from cloudcart.load.lookup import find_journey
 from cloudcart.load.profile import LoadProfile
 from cloudcart.load.runner import START_DEADLINE, LoadRun
@@ -34,6 +34,7 @@ def start_load(
     progress: Callable[[str], None] = lambda _text: None,
     allow_remote: bool = False,
     web: int | None = None,
+    generators: Generators | None = None,
 ) -> LoadRun:
     """Start load in a process of its own; return when its clock has started.
 
@@ -47,6 +48,7 @@ def start_load(
         progress: told what is going on.
         allow_remote: give load to a host other than this one. Say so only for a lab that is yours.
         web: serve Locust's own page on this port of this machine, 0 for a free one; ``LoadRun.web`` is its URL.
+        generators: may have one prepared.
 
     Raises:
         UsageError: no such journey, or one that cannot be imported; a host that is not this machine.
@@ -78,7 +80,7 @@ def start_load(
     with ExitStack() as opened:
         processes: list[GeneratorProcess] = []
         opened.callback(_kill, processes)
-        run = _started(profile, folder, said, processes, opened)
+        run = _started(profile, folder, said, processes, generators or Generators())
         import pyarrow  # noqa: F401  # needed at the end; imported while there is nothing to do but wait
 
         run.wait_for_start()
@@ -94,20 +96,25 @@ def _kill(processes: Iterable[GeneratorProcess]) -> None:
 def _started(
     profile: LoadProfile,
     folder: Path,
-    said: Callable[..., AbstractContextManager[Path]],
+    said: Callable[..., dict[str, Any]],
     processes: list[GeneratorProcess],
-    opened: ExitStack,
+    generators: Generators,
 ) -> LoadRun:
     """Start the generator, or Locust's master and then its workers; enter each into ``processes`` at once."""
     if profile.workers == 1:
-        processes.append(GeneratorProcess(opened.enter_context(said()), folder / LOG_FILE))
+        processes.append(generators.take())
+        processes[0].begin(said(), folder / LOG_FILE)
         return LoadRun(profile, folder, processes)
-    master = GeneratorProcess(opened.enter_context(said(part=MASTER)), folder / "master.log", module="master")
+    master = GeneratorProcess(module="master")
     processes.append(master)
+    master.begin(said(part=MASTER), folder / "master.log")
     port, page = _master_port(master)
     for part in range(profile.workers):
-        written = opened.enter_context(said(web=None, part=part, master=port))
-        processes.append(GeneratorProcess(written, folder / f"{LOG_FILE.removesuffix('.log')}{suffix(part)}.log"))
+        worker = generators.take()
+        processes.append(worker)
+        worker.begin(
+            said(web=None, part=part, master=port), folder / f"{LOG_FILE.removesuffix('.log')}{suffix(part)}.log"
+        )
     return LoadRun(profile, folder, processes[1:], master=master, web=page)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cloudcart.lab import Lab
     from cloudcart.lab.event_tap import EventTap
     from cloudcart.lab.invariants import Invariants
-    from cloudcart.load import LoadRun
+    from cloudcart.load import Generators, LoadRun
     from cloudcart.signals import Signals
 
     LoadFactory = Callable[..., Any]
@@ -84,6 +84,15 @@ def cloudcart_session(
         yield session
     finally:
         session.close()
+
+
+@pytest.fixture(scope="session")
+def cloudcart_generators() -> Iterator[Generators]:
+    """Where the load generators of the session's scenarios come from."""
+    from cloudcart.load import Generators
+
+    with Generators() as generators:
+        yield generators
 
 
 @pytest.fixture
@@ -214,6 +223,7 @@ def cloudcart_run(
     cloudcart_lab: Lab,
     cloudcart_report_dir: Path,
     cloudcart_turn: Turn,
+    cloudcart_generators: Generators,
 ) -> Run:
     """The scenario's run: load given, faults injected and healed, verdict reached, report written."""
     from cloudcart.experiment import run
@@ -226,6 +236,7 @@ def cloudcart_run(
             folder=cloudcart_report_dir,
             command=f"pytest {request.node.nodeid} --cloudcart-seed {cloudcart_experiment.seed}",
             fail_fast=flag(request.config, "fail_fast"),
+            generators=cloudcart_generators,
         )
     found = {
         "run": str(finished.directory),

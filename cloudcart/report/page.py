@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cloudcart.exceptions import MissingExtraError
 from cloudcart.report import tables, words
@@ -17,6 +18,9 @@ from cloudcart.report.charts import draw_all
 from cloudcart.report.interval import draw_interval
 from cloudcart.report.series import PHASE_NAMES, gather
 from cloudcart.signals.amounts import format_amount
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 REPORT_FILE: Final = "report.html"
 _NUMBER_AND_UNIT: Final = re.compile(r"(\d) (us|ms|s|%|B|kB|MB|GB)(?!\w)")
@@ -41,21 +45,9 @@ def write_report(run: Mapping[str, Any], folder: Path) -> Path:
 
 def render_report(run: Mapping[str, Any], folder: Path) -> str:
     """Return the page; see :func:`write_report`."""
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        raise MissingExtraError("jinja2", "report") from None
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(amount=format_amount, drawing=Markup, firm=_firm)
+    template = _template()
     figures = gather(run, folder)
-    return environment.get_template("report.html.j2").render(
+    return template.render(
         run=run,
         headline=words.HEADLINES[run["verdict"]],
         counts=words.counts(run),
@@ -73,6 +65,25 @@ def render_report(run: Mapping[str, Any], folder: Path) -> str:
         accounts=words.accounts(run, figures),
         facts=words.facts(run),
     )
+
+
+@cache
+def _template() -> Template:
+    """Return the page's template; compiling it takes as long as filling it in."""
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError:
+        raise MissingExtraError("jinja2", "report") from None
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(amount=format_amount, drawing=Markup, firm=_firm)
+    return environment.get_template("report.html.j2")
 
 
 def _firm(text: str) -> str:

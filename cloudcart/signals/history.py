@@ -8,12 +8,12 @@ scrapes. Counters are subtracted between the pages nearest to the window's edges
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Protocol
 
-from cloudcart.signals.exposition import Exposition, Labels
+from cloudcart.signals.exposition import Exposition, Labels, Layout
 from cloudcart.signals.reading import Window
 from cloudcart.signals.scrape import Page, Scrape
 
@@ -67,6 +67,7 @@ class ScrapeHistory:
 
     def __init__(self, scrapes: Iterable[Scrape]) -> None:
         self._pages: dict[str, list[Page]] = {}
+        self._known_places: dict[tuple[str, str, Layout], list[tuple[Labels, int]]] = {}
         for scrape in scrapes:
             for process, page in scrape.pages.items():
                 self._pages.setdefault(process, []).append(page)
@@ -121,15 +122,37 @@ class ScrapeHistory:
         pages = self._between(process, window)
         if len(pages) < 2 or not any(page.metrics.layout.places(metric) for page in (pages[0], pages[-1])):
             return None
-        risen: dict[tuple[tuple[str, str], ...], float] = {}
         lives = _lives(pages)
-        for life, (first, last) in enumerate(lives):
-            for labels, delta in _difference(metric, first if life == 0 else None, last):
-                key = tuple(sorted({**_whose(process), **labels}.items()))
-                risen[key] = risen.get(key, 0.0) + delta
+        risen = self._difference(metric, process, *lives[0])
+        if len(lives) > 1:
+            further = (self._difference(metric, process, None, last) for _, last in lives[1:])
+            risen = _added_up([*risen, *(series for life in further for series in life)])
         actual = Window(pages[0].time, pages[-1].time, window.name)
         notes = (*restart_note(process, len(lives) - 1), *edge_note(process, window, actual))
-        return Increase([(dict(key), delta) for key, delta in risen.items()], actual, notes)
+        return Increase(risen, actual, notes)
+
+    def _difference(
+        self, metric: str, process: str, before: Exposition | None, after: Exposition
+    ) -> list[tuple[Labels, float]]:
+        """Return how far each series rose; one that is new has risen from zero."""
+        places = self._places(metric, process, after.layout)
+        values = after.values
+        if before is None:
+            return [(labels, values[place]) for labels, place in places]
+        if before.layout is after.layout:
+            earlier = before.values
+            return [(labels, values[place] - earlier[place]) for labels, place in places]
+        known = {_key(labels): before.values[place] for labels, place in self._places(metric, process, before.layout)}
+        return [(labels, values[place] - known.get(_key(labels), 0.0)) for labels, place in places]
+
+    def _places(self, metric: str, process: str, layout: Layout) -> list[tuple[Labels, int]]:
+        """Return the series of a metric on pages of this layout, with the labels that tell the process."""
+        found = self._known_places.get((metric, process, layout))
+        if found is None:
+            whose = _whose(process)
+            found = [({**whose, **labels}, place) for labels, place in layout.places(metric)]
+            self._known_places[metric, process, layout] = found
+        return found
 
 
 def process_of(labels: Labels) -> str:
@@ -180,17 +203,17 @@ def _paired(before: Exposition, after: Exposition) -> Iterable[tuple[bytes, floa
             yield series.partition(b"{")[0], old[series], value
 
 
-def _difference(metric: str, before: Exposition | None, after: Exposition) -> Iterable[tuple[Labels, float]]:
-    """Yield how far each series rose; one that is new has risen from zero."""
-    if before is not None and before.layout is after.layout:
-        for labels, place in after.layout.places(metric):
-            yield labels, after.values[place] - before.values[place]
-        return
-    earlier: Mapping[tuple[tuple[str, str], ...], float] = (
-        {tuple(sorted(labels.items())): value for labels, value in before.series(metric)} if before else {}
-    )
-    for labels, value in after.series(metric):
-        yield labels, value - earlier.get(tuple(sorted(labels.items())), 0.0)
+def _added_up(series: Iterable[tuple[Labels, float]]) -> list[tuple[Labels, float]]:
+    """Return each series once, with the sum of its increases."""
+    total: dict[tuple[tuple[str, str], ...], float] = {}
+    for labels, delta in series:
+        key = _key(labels)
+        total[key] = total.get(key, 0.0) + delta
+    return [(dict(key), delta) for key, delta in total.items()]
+
+
+def _key(labels: Labels) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(labels.items()))
 
 
 def restart_note(service: str, restarts: int) -> tuple[str, ...]:

@@ -100,15 +100,18 @@ def _requests(
 def _percentiles(
     history: ScrapeHistory, window: Window, service: str, names: MetricNames
 ) -> Iterator[tuple[str, str | None, float]]:
+    counted = history.increase(f"{names.duration}_count", window, service)
     timed = history.increase(f"{names.duration}_bucket", window, service)
+    if counted is None or timed is None:
+        return
+    active = {_route(labels, names) for labels, delta in counted.series if delta}  # in a second, few of many
     series: dict[str | None, list[tuple[Labels, float]]] = defaultdict(list)
-    for labels, delta in timed.series if timed else ():
-        series[_route(labels, names)].append((labels, delta))
-    active = {route: buckets for route, parts in series.items() if (buckets := Buckets.of(parts)).count}
-    if active:
-        parts = (part for route in active for part in series[route])
-        active = {None: Buckets.of(parts), **active}
-    for route, buckets in active.items():
+    for labels, delta in timed.series:
+        if (place := _route(labels, names)) in active:
+            series[None].append((labels, delta))
+            series[place].append((labels, delta))
+    for route, parts in series.items():
+        buckets = Buckets.of(parts)
         for signal, share in _SHARES.items():
             value = buckets.quantile(share)
             if value is not None:

@@ -1,3 +1,5 @@
+"""Which requests an active fault hits, how many at most, and that it ends by itself."""
+
 from __future__ import annotations
 
 from typing import Any

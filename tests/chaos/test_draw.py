@@ -1,3 +1,5 @@
+"""Draws depend on seed, fault and request alone: uniform, independent, the same in every version."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""A request that carries its own fault, in a header, in a lab."""
+
 from __future__ import annotations
 
 import asyncio

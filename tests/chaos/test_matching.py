@@ -1,3 +1,5 @@
+"""What a target names: route, method, header, user; and what is spared unless it is named."""
+
 from __future__ import annotations
 
 import base64

@@ -1,3 +1,5 @@
+"""Faults on the handling of messages."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The metrics of faults agree with what was injected."""
+
 from __future__ import annotations
 
 import asyncio

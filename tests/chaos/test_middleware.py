@@ -1,3 +1,5 @@
+"""The chaos middleware as an ASGI layer: what each fault does to a request; without any, nothing."""
+
 from __future__ import annotations
 
 import asyncio

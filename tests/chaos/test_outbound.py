@@ -1,3 +1,5 @@
+"""Faults on calls from one service to another, as the caller feels them."""
+
 from __future__ import annotations
 
 import asyncio

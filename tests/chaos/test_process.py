@@ -1,3 +1,5 @@
+"""Faults of the process itself, from a wrong clock to a blocked loop: they act, end and leave nothing."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The distributions of a delay, and that a delay is what was drawn."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The Redis client on a real Valkey: many callers share a connection; one that is away or silent is given up."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""What a service's metrics page says: buckets, traffic by route, release, restarts, the event loop's lag."""
+
 from __future__ import annotations
 
 import asyncio

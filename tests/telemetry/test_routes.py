@@ -1,3 +1,5 @@
+"""A path becomes the template of its route, and nothing else ever becomes a label."""
+
 from __future__ import annotations
 
 import pytest

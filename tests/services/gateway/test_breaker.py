@@ -1,3 +1,5 @@
+"""The circuit breaker as a state machine, against a model of it."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""The retry budget: repeats are a share of requests in any ten seconds."""
+
 from __future__ import annotations
 
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""The cache of lists: fresh, stale, outdated by changes, bounded."""
+
 from __future__ import annotations
 
 from cloudcart.services.gateway.cache import ListCache

@@ -1,3 +1,5 @@
+"""Which headers pass the gateway, in each direction, and which it adds."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""The rate limit, here and in Redis: a crowd gets it exactly, and who waits as told is admitted."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Refused requests become events, few for a flood, and none is waited for."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Which paths are forwarded, and as what; nothing that two programs may read differently."""
+
 from __future__ import annotations
 
 from urllib.parse import unquote_to_bytes
