@@ -49,9 +49,12 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Unit and integration tests on real stores; everything they start is embedded."""
+    """Unit and integration tests on real stores; everything they start is embedded.
+
+    Two at a time, since they wait as much as they compute; those of a file stay together, as they share what it starts.
+    """
     install(session, "test")
-    session.run("pytest", *(session.posargs or ["tests"]))
+    session.run("pytest", *(session.posargs or ["tests", "--numprocesses", "2", "--dist", "loadfile"]))
 
 
 @nox.session

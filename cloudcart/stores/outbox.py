@@ -22,7 +22,10 @@ from cloudcart.stores.publisher import Message, Publisher, message_of
 from cloudcart.telemetry.metrics import Telemetry
 
 _BATCH: Final = 200  # events published together
-_GATHER: Final = 0.02  # seconds after a round in which the next events gather: under load fewer rounds, each with more
+# Seconds after a round in which the next events gather: under load fewer rounds, each with more. A round is a batch for
+# each partition, and a consumer gets few batches a second from a broker that hands out one of each partition at a time,
+# as librdkafka's mock does: with rounds of 20 ms it fell behind by seconds at 100 check-outs a second.
+_GATHER: Final = 0.05
 _POLL: Final = 0.5  # seconds; a fallback for events of a process that died between commit and wake
 _MEASURE: Final = 1.0  # seconds between two looks at what is pending
 _LONGEST_PAUSE: Final = 1.0  # seconds between two tries during an outage

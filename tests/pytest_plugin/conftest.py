@@ -9,7 +9,7 @@ import pytest
 
 import cloudcart
 
-QUIET = ("-p", "no:cacheprovider")
+QUIET = ("-p", "no:cacheprovider", "-p", "no:schemathesis")  # which takes as long to import as all the others
 
 
 @pytest.fixture
