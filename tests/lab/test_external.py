@@ -82,10 +82,11 @@ def run_pytest(elsewhere: Lab, tmp_path: Path) -> Callable[..., subprocess.Compl
 
 
 def test_a_scenario_runs_on_a_lab_of_another_process_and_leaves_it_as_it_was(elsewhere, run_pytest, tmp_path):
-    before = elsewhere.pids, list_labs()
+    before = elsewhere.pids
     done = run_pytest(SCENARIO)
     assert done.returncode == 0, done.stdout
-    assert (elsewhere.pids, list_labs()) == before
+    assert elsewhere.pids == before
+    assert elsewhere.name in list_labs()
     assert elsewhere.status().ready
     assert not [fault for fault in elsewhere.chaos.faults() if fault["state"] == "active"]
     assert elsewhere.would_lose() == ""
