@@ -1,4 +1,4 @@
-"""Every check of the project. ``nox`` runs the quick, useful ones; ``nox -s NAME`` one of them; ``.ci/run`` most."""
+"""Every check of the project. ``nox`` runs the quick, useful ones; ``nox -s NAME`` one of them; ``.ci/run`` all of them."""
 
 from __future__ import annotations
 
