@@ -1,4 +1,4 @@
-"""Every check of the project. ``nox`` runs the quick, useful ones; ``nox -s NAME`` one of them; ``.ci/run`` all of them."""
+"""Every check of the project. ``nox`` runs the quick, useful ones, ``nox -s NAME`` one of them, ``.ci/run`` all."""
 
 from __future__ import annotations
 
