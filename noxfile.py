@@ -54,7 +54,8 @@ def tests(session: nox.Session) -> None:
     Two at a time, since they wait as much as they compute; those of a file stay together, as they share what it starts.
     """
     install(session, "test")
-    session.run("pytest", *(session.posargs or ["tests", "--numprocesses", "2", "--dist", "loadfile"]))
+    together = ["--numprocesses", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+    session.run("pytest", *(session.posargs or ["tests", *together]))
 
 
 @nox.session

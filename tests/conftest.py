@@ -25,6 +25,15 @@ settings.register_profile("cloudcart", deadline=None)  # how long an example tak
 settings.load_profile("cloudcart")
 
 
+_LONGEST = ("test_life_of_orders.py", "test_kill_run.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: where tests run two at a time, it would end alone."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 @pytest.fixture(scope="session")
 def short_directory() -> Iterator[Path]:
     """A directory that every user may enter (root runs PostgreSQL as nobody), with room for a socket's path."""
