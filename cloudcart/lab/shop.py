@@ -27,7 +27,7 @@ from cloudcart.lab.stores import EmbeddedStores
 if TYPE_CHECKING:
     import socket
 
-    from cloudcart.lab.containers.shop import PrometheusContainer
+    from cloudcart.lab.containers.prometheus import PrometheusContainer
     from cloudcart.lab.containers.stores import ContainerStores
     from cloudcart.lab.links import Links
     from cloudcart.lab.prometheus import Prometheus

@@ -17,6 +17,7 @@ from cloudcart.exceptions import LabError, UsageError
 from cloudcart.lab.containers.container import Image, LabContainer
 from cloudcart.lab.containers.docker import Docker
 from cloudcart.lab.containers.logs import LogCopier
+from cloudcart.lab.containers.prometheus import PrometheusContainer
 from cloudcart.lab.containers.stores import ContainerStores
 from cloudcart.lab.directory import LabDirectory
 from cloudcart.lab.ports import LOOPBACK, hold
@@ -58,35 +59,6 @@ class ServiceContainer(LabContainer):
         user = "" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"
         what = Image(image, [spec.service], environment, files, scratch=[_SCRATCH], user=user, read_only=True)
         super().__init__(spec.name, what, directory)
-
-
-class PrometheusContainer(LabContainer):
-    """Prometheus, which reads every service once a second.
-
-    Args:
-        image: the image's name.
-        directory: the lab's.
-        ports: the port of each service.
-    """
-
-    def __init__(self, image: str, directory: LabDirectory, ports: Mapping[str, int]) -> None:
-        from cloudcart.lab.prometheus import scrape_configuration
-
-        self._port = hold(for_others=True)
-        address = f"{LOOPBACK}:{self._port.getsockname()[1]}"
-        self.url = f"http://{address}"
-        configuration = directory.path / "prometheus.yml"
-        configuration.write_text(scrape_configuration(ports))
-        configuration.chmod(0o644)
-        options = [
-            "--config.file=/etc/prometheus/prometheus.yml",
-            "--storage.tsdb.path=/prometheus",
-            "--storage.tsdb.retention.time=6h",
-            f"--web.listen-address={address}",
-            "--log.level=warn",
-        ]
-        files = {configuration: "/etc/prometheus/prometheus.yml"}
-        super().__init__("prometheus", Image(image, options, files=files), directory)
 
 
 class ContainerShop(Shop):
