@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -139,8 +139,14 @@ def _carries_fault(scope: Scope) -> bool:
     return any(name == _INJECT for name, _ in scope.get("headers", ()))
 
 
+def with_marks(headers: Iterable[tuple[bytes, bytes]], marks: Iterable[str]) -> list[tuple[bytes, bytes]]:
+    """Return an answer's headers with the faults that hit its request, here or in a service that was called for it."""
+    mark = ",".join(dict.fromkeys(marks)).encode("latin-1", "replace")
+    return [*(pair for pair in headers if pair[0].lower() != _MARK), (_MARK, mark)]
+
+
 class _Marked:
-    """Sends an answer on and names the faults that hit its request, here or in a service that was called for it."""
+    """Sends an answer on :func:`with_marks`."""
 
     __slots__ = ("_marks", "_send")
 
@@ -150,9 +156,7 @@ class _Marked:
 
     async def __call__(self, message: Message) -> None:
         if self._marks and message["type"] == "http.response.start":
-            headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != _MARK]
-            mark = ",".join(dict.fromkeys(self._marks)).encode("latin-1", "replace")
-            message = {**message, "headers": [*headers, (_MARK, mark)]}
+            message = {**message, "headers": with_marks(message.get("headers", ()), self._marks)}
         await self._send(message)
 
 

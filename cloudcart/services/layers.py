@@ -16,6 +16,7 @@ from typing import Final
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cloudcart.chaos.middleware import with_marks
 from cloudcart.chaos.record import Surroundings
 from cloudcart.services.problems import problem, unexpected
 from cloudcart.telemetry.context import (
@@ -89,7 +90,10 @@ class TrafficLayer:
             nonlocal status, complete, answered, headers
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = headers = [*message.get("headers", ()), request_id]
+                headers = [*message.get("headers", ()), request_id]
+                if context.marks:  # of a service that was called, which may know a fault before this one, or longer
+                    headers = with_marks(headers, context.marks)
+                message["headers"] = headers
             else:
                 complete = not message.get("more_body", False)
                 if not complete and not answered and _is_event_stream(headers):

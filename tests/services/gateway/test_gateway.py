@@ -535,6 +535,22 @@ def test_marks_of_services_and_of_the_gateway_reach_the_client(edge: Callable[..
     run(work())
 
 
+def test_a_service_may_know_a_fault_longer_than_the_gateway(edge: Callable[..., Any]) -> None:
+    """Each follows the control plane by itself; a hit in between is a hit, and its client must be told."""
+
+    async def work() -> None:
+        async def marked(_asked: Any) -> Any:
+            return 500, {"x-cloudcart-fault": "deep"}, b"{}"
+
+        async with edge({"gateway.retries": "off"}) as it:
+            it.services["orders"].answer = marked
+            answer = await it.get("/api/orders/7", **it.token())
+            assert answer.headers.get_list("x-cloudcart-fault") == ["deep"]
+            assert "x-cloudcart-fault" not in (await it.get("/api/products")).headers
+
+    run(work())
+
+
 def test_reset_needs_a_service_token_and_a_lab(edge: Callable[..., Any]) -> None:
     async def work() -> None:
         async with edge() as it:
