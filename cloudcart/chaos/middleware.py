@@ -146,7 +146,7 @@ def with_marks(headers: Iterable[tuple[bytes, bytes]], marks: Iterable[str]) -> 
 
 
 class _Marked:
-    """Sends an answer on :func:`with_marks`."""
+    """Sends an answer on :func:`with_marks`; nothing further out does so in foreign applications, or for probes."""
 
     __slots__ = ("_marks", "_send")
 

@@ -61,14 +61,14 @@ def run(
     began = time.monotonic()
     record = Record(folder, experiment, lab, command)  # 1
     with ExitStack() as opened:
-        kept = generators or opened.enter_context(Generators())
-        kept.prepare()  # it imports Locust while the lab is reset
+        pool = generators or opened.enter_context(Generators())
+        pool.prepare()  # it imports Locust while the lab is reset
         lab.reset()  # 2
         events = opened.enter_context(lab.tap_events())
         notes = lab.unsteady()  # 3
         scraper = opened.enter_context(Scraper(lab.service_urls))
         watch = opened.enter_context(ScrapeLog(scraper))
-        load = opened.enter_context(_start(experiment, lab, record.directory, watcher, kept))  # 4
+        load = opened.enter_context(_start(experiment, lab, record.directory, watcher, pool))  # 4
         opened.callback(lab.heal)
         course = Course(experiment, lab, load, watch, watcher, fail_fast=fail_fast)
         try:
@@ -78,7 +78,7 @@ def run(
         recovery = course.wait_until_steady()  # 7
         watcher(Progress("judge", 0.0, 0.0))
         requests = load.stop()  # 8
-        if generators is not None:
+        if generators is not None:  # there may be a next run; its generator gets ready while this one is judged
             generators.prepare()
         watch.mark()
         scrapes = watch.scrapes

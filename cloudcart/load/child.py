@@ -17,7 +17,9 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
+
+_CHANGES_WITH_EACH_TEST: Final = "PYTEST_CURRENT_TEST"
 
 
 class GeneratorProcess:
@@ -106,24 +108,31 @@ class Generators:
 
     def __init__(self) -> None:
         self._prepared: GeneratorProcess | None = None
+        self._surroundings: object = None
 
     def prepare(self) -> None:
-        """Have one ready soon, if there is none."""
+        """Have one ready soon, if there is none that lives in the folder and the environment of this process."""
+        here = Path.cwd(), {name: value for name, value in os.environ.items() if name != _CHANGES_WITH_EACH_TEST}
+        if self._prepared is not None and not (self._prepared.alive and self._surroundings == here):
+            self.close()
         if self._prepared is None:
-            self._prepared = GeneratorProcess()
+            self._prepared, self._surroundings = GeneratorProcess(), here
 
     def take(self) -> GeneratorProcess:
-        """Return the one that was prepared, or a fresh one; it is the caller's from here on."""
+        """Return one, which is the caller's from here on."""
+        self.prepare()
         found, self._prepared = self._prepared, None
-        if found is not None and not found.alive:
-            found.kill()
-            found = None
-        return found or GeneratorProcess()
+        assert found is not None
+        return found
+
+    def close(self) -> None:
+        """End the one that was prepared and not taken."""
+        if self._prepared is not None:
+            self._prepared.kill()
+            self._prepared = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._prepared is not None:
-            self._prepared.kill()
-            self._prepared = None
+        self.close()

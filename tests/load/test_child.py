@@ -69,6 +69,20 @@ def test_one_that_died_while_it_waited_is_replaced(begin, generators, wait_for):
     assert load.pid != prepared
 
 
+def test_one_from_other_surroundings_is_replaced(begin, generators, wait_for, monkeypatch, tmp_path):
+    """A journey may read the environment, and modules in the folder of its caller."""
+    for change in (lambda: monkeypatch.setenv("FOR_A_JOURNEY", "1"), lambda: monkeypatch.chdir(tmp_path)):
+        generators.prepare()
+        wait_for(children)
+        [prepared] = children()
+        change()
+        load = begin()
+        load.wait_for_traffic()
+        assert load.pid != prepared
+        load.stop(drain="0s")
+        assert not children()
+
+
 def test_one_that_nobody_took_ends(wait_for):
     with Generators() as generators:
         generators.prepare()
