@@ -18,6 +18,12 @@ def rows(*requests):
     return {"due": list(columns[0]), "done": list(columns[1]), "error": list(columns[2])}
 
 
+def just_done(*durations):
+    """Requests that took so long, and were done when somebody looks."""
+    now = time.time()
+    return rows(*((now - duration, now, "") for duration in durations))
+
+
 def progress(phase, *, load=None, active=(), elapsed=1.0, total=10.0):
     return SimpleNamespace(phase=phase, elapsed=elapsed, total=total, load=load, active=active)
 
@@ -37,8 +43,7 @@ def test_no_request_is_no_division_by_zero():
 
 def test_off_a_terminal_each_phase_is_a_line():
     written = io.StringIO()
-    now = time.time()
-    load = SimpleNamespace(rows=lambda: rows((now, now + 0.02, ""), (now, now + 0.04, "")))
+    load = SimpleNamespace(rows=lambda: just_done(0.02, 0.04))
     with RunProgress({"fault": "it acts"}, screen=Console(file=written, width=100)) as show:
         for phase in ("start", "load"):
             show(progress(phase))
@@ -54,8 +59,7 @@ def test_off_a_terminal_each_phase_is_a_line():
 
 def test_a_terminal_gets_a_bar_with_figures_and_faults():
     written = io.StringIO()
-    now = time.time()
-    load = SimpleNamespace(rows=lambda: rows((now, now + 0.02, "")))
+    load = SimpleNamespace(rows=lambda: just_done(0.02))
     with RunProgress(screen=Console(file=written, width=100, force_terminal=True)) as show:
         show(progress("start"))
         show(progress("fault", load=load, active=("+80ms on products",), elapsed=4.0))
