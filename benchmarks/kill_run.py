@@ -5,7 +5,8 @@
 
 Blows: each service and the worker killed (SIGKILL) or paused, the broker paused, Redis and PostgreSQL killed, every
 session of PostgreSQL ended. Afterwards buyers ask again for whatever they had no answer to; then every order that was
-acknowledged must be there, once, paid for once if it was paid, and every event published, handled, and told once.
+acknowledged must be there, once, paid for once if it was paid, and every event published, handled, and told once; and
+the lists that products keeps in Redis must show the stock that there is, which only events tell them here.
 Exits with 1 if anything is not so. The same seed kills the same processes in the same order.
 """
 
@@ -19,8 +20,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+import httpx
 import psycopg
 from _buyers import BUYERS, SCARCE_SHARE, Checkout, Outcome, Shop, Stock, plan, visit
 from _kills import kill
@@ -33,12 +36,14 @@ from cloudcart.lab.event_tap import EventTap
 PATIENCE = 60.0  # seconds without anything becoming known
 SHOWN = 20  # of what is wrong
 HOLD = 3.0  # seconds that stock is kept for a payment that did not happen: the sweep is to be seen at work
-OVERRIDES = {"gateway.rate_limit": "off", "products.hold": HOLD}
+OVERRIDES = {"gateway.rate_limit": "off", "products.hold": HOLD, "products.cache_ttl": "1h"}
 
 ORDERS = "SELECT id, status FROM orders.orders"
 PAYMENTS = "SELECT order_id FROM orders.payments"
 TOLD = "SELECT event_id, count(*) FROM notifications.notifications GROUP BY event_id"
 HANDLED = "SELECT count(*) FROM notifications.inbox"
+LIST = "/products?limit=500"
+STOCK = "SELECT id, stock FROM products.products"
 HELD = """
 SELECT count(*) FROM products.stock_holds JOIN orders.orders ON orders.id = order_id
 WHERE state = 'taken' AND status = 'awaiting_payment'
@@ -53,13 +58,24 @@ async def storm(
     checkouts = plan(lab.prepare_users(BUYERS), count, draw)
     shop, blows = Shop(lab), Counter[str]()
     await shop.stock_up(Stock(scarce=max(1, round(count * SCARCE_SHARE))))  # two pieces are wanted for each
-    async with asyncio.TaskGroup() as both:
-        both.create_task(visit(shop, checkouts, options.rate))
-        both.create_task(kill(lab, options.every, options.seconds, draw, blows))
+    async with asyncio.TaskGroup() as together:
+        together.create_task(visit(shop, checkouts, options.rate))
+        together.create_task(kill(lab, options.every, options.seconds, draw, blows))
+        together.create_task(browse(lab, options.seconds))
     await asyncio.to_thread(lab.wait_ready, PATIENCE)
     await shop.settle(checkouts, PATIENCE)
     await shop.close()
     return shop, checkouts, blows
+
+
+async def browse(lab: Lab, seconds: float) -> None:
+    """Look at the list of products all the time, so that there is a page which each sale outdates."""
+    end = time.monotonic() + seconds
+    async with httpx.AsyncClient() as client:
+        while time.monotonic() < end:
+            with suppress(httpx.HTTPError):  # products may be the one that was killed
+                await client.get(f"{lab.urls['products']}{LIST}", timeout=2)
+            await asyncio.sleep(0.2)
 
 
 def swept(database: psycopg.Connection[Any]) -> bool:
@@ -70,6 +86,17 @@ def swept(database: psycopg.Connection[Any]) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def shown(lab: Lab, database: psycopg.Connection[Any]) -> bool:
+    """Wait until the list of products shows the stock that there is, and say whether that came to be."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        listed = httpx.get(f"{lab.urls['products']}{LIST}", timeout=5).json()
+        if {each["id"]: each["stock"] for each in listed} == dict(database.execute(STOCK).fetchall()):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def lost(database: psycopg.Connection[Any], tap: EventTap, checkouts: list[Checkout]) -> list[str]:
@@ -127,6 +154,7 @@ def one_seed(seed: int, options: argparse.Namespace) -> dict[str, Any]:
             results = lab.check_invariants(tap)
             wrong = [f"{each.name}: {each.detail}" for each in results if each.verdict != "pass"]
             wrong += [] if released else ["stock is still held for payments that did not happen"]
+            wrong += [] if shown(lab, database) else ["the list of products shows stock of before"]
             wrong += [*lost(database, tap, checkouts), *(f"{what} ({n} times)" for what, n in shop.surprises.items())]
             handled = database.execute(HANDLED).fetchone()
         published = [each.event.event_id for each in tap.published()]

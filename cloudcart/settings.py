@@ -29,6 +29,15 @@ SERVICES: Final[Mapping[ServiceName, int]] = {
 }
 """Every service of the shop and its default port. The order is the order in which they are started and shown."""
 
+WITH_DATABASE: Final[tuple[ServiceName, ...]] = ("users", "products", "orders", "notifications")
+"""The services that own a schema; the schema and its role have the service's name."""
+
+WITH_KAFKA: Final[tuple[ServiceName, ...]] = ("gateway", *WITH_DATABASE)
+"""Those that publish events, or consume them."""
+
+WITH_REDIS: Final[tuple[ServiceName, ...]] = ("gateway", "users", "products")
+"""Those that keep in Redis what they can do without: counts of requests and of failed log-ins, pages of lists."""
+
 TRAFFIC_PORT: Final = 8006
 """Default port of the traffic generator, which is no part of the shop and runs only where it is asked for."""
 
@@ -161,6 +170,8 @@ class Products(_Section):
         True,
         description="check and take stock in one statement; off: read, decide, write, so that two get the same item",
     )
+    cache: bool = Field(True, description="keep pages of lists in Redis until a product changes")
+    cache_ttl: Duration = Field(30.0, gt=0, description="how long a page is kept at most, whatever the events say")
     hold: Duration = Field(30.0, description="stock taken for an order that is not confirmed by then is released")
 
 

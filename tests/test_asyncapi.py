@@ -15,6 +15,7 @@ import pytest
 from cloudcart.asyncapi import asyncapi_document
 from cloudcart.events import EVENTS, OrderCreated, OrderLine, ProductStockChanged, encode
 from cloudcart.services.notifications.worker import Worker
+from cloudcart.stores.consumer import ConsumerMetrics
 from cloudcart.telemetry.metrics import Telemetry
 
 DOCUMENT = asyncapi_document()
@@ -102,7 +103,8 @@ class Asides:
 def test_what_the_worker_sets_aside_has_the_headers_that_the_document_names(topic):
     asides = Asides()
     unreadable = SimpleNamespace(topic=topic, partition=3, offset=41, key=b"7", value=b"\xff no J\xd6SON")
-    asyncio.run(Worker(None, asides, None, Telemetry("notifications")).handle([unreadable]))
+    telemetry = Telemetry("notifications")
+    asyncio.run(Worker(None, asides, None, telemetry, ConsumerMetrics(telemetry)).handle([unreadable]))
     [letter] = asides.messages
     channel = DOCUMENT["channels"][letter.topic]
     message = follow(channel["messages"]["DeadLetter"]["$ref"])

@@ -24,6 +24,7 @@ from cloudcart.lab.ports import LOOPBACK, listen
 from cloudcart.lab.postgres import SOCKET
 from cloudcart.lab.process import log_tail
 from cloudcart.lab.service_process import fork_to
+from cloudcart.settings import WITH_REDIS
 
 if TYPE_CHECKING:
     from cloudcart.lab.kafka import Listeners
@@ -36,8 +37,6 @@ CALLS: Final[Mapping[ServiceName, tuple[ServiceName, ...]]] = {
 }
 """Which service calls which."""
 
-WITH_KAFKA: Final[tuple[ServiceName, ...]] = ("gateway", "users", "products", "orders", "notifications")
-WITH_REDIS: Final[tuple[ServiceName, ...]] = ("gateway", "users")
 _LIVED: Final = 1.0  # seconds; a proxy that dies sooner would die again
 
 

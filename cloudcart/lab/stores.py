@@ -16,9 +16,9 @@ from cloudcart.exceptions import LabError, UsageError
 from cloudcart.lab.broker import Broker
 from cloudcart.lab.directory import LabDirectory
 from cloudcart.lab.kafka import Kafka, Listeners, kafka_home
-from cloudcart.lab.links import WITH_KAFKA
 from cloudcart.lab.postgres import Postgres
 from cloudcart.lab.valkey import Valkey
+from cloudcart.settings import WITH_KAFKA
 
 
 class Store(Protocol):

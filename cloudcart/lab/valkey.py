@@ -61,6 +61,7 @@ class Valkey(StoreProcess):
             "appendonly": "no",
         }
         options |= {"dir": self.directory, "databases": "1", "loglevel": "warning", "maxmemory": "64mb"}
+        options["maxmemory-policy"] = "volatile-lru"  # pages that nobody wants give way, so that counters can be kept
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
         self.process = spawn(
             [_checked(self._server or _wheel_server()), *flags], log=self.log, death_signal=self.death_signal

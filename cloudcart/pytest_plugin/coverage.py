@@ -43,13 +43,13 @@ class Watched:
 def _places(lab: Lab) -> Iterable[str]:
     """Yield everything in the lab that a fault may be aimed at."""
     from cloudcart.events import EVENTS
-    from cloudcart.lab.links import CALLS, WITH_REDIS
-    from cloudcart.settings import SERVICES
+    from cloudcart.lab.links import CALLS
+    from cloudcart.settings import SERVICES, WITH_DATABASE, WITH_REDIS
 
     yield from SERVICES
     yield from (f"{caller}->{peer}" for caller, peers in CALLS.items() for peer in peers)
     yield from (f"{service}->redis" for service in WITH_REDIS)
-    yield from (f"{service}->postgres" for service in SERVICES if service not in ("gateway", "chaos"))
+    yield from (f"{service}->postgres" for service in WITH_DATABASE)
     yield from (f"kafka:{topic}" for topic in EVENTS)
     for target in lab.chaos.targets():
         yield from (f"{target['service']}:{route}" for route in target["routes"] if not _is_operation(route))

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cloudcart.settings import ServiceName, Settings
+from cloudcart.settings import WITH_DATABASE, ServiceName, Settings
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -28,9 +28,6 @@ _MODULES: Final[Mapping[ServiceName, str]] = {
     "notifications": "cloudcart.services.notifications",
     "traffic": "cloudcart.services.traffic",
 }
-
-WITH_DATABASE: Final[tuple[ServiceName, ...]] = ("users", "products", "orders", "notifications")
-"""The services that own a schema; the schema and its role have the service's name."""
 
 
 def create_service(name: ServiceName, settings: Settings, *, registry: CollectorRegistry | None = None) -> Any:

@@ -73,10 +73,15 @@ def list_answer(adapter: TypeAdapter[Any], rows: list[Any], total: int, page: Pa
         page: which page this is.
         query: the request's other parameters, percent-encoded, so that links keep them.
     """
+    return page_answer(adapter.dump_json(adapter.validate_python(rows)), total, page, query)
+
+
+def page_answer(body: bytes, total: int, page: Page, query: str = "") -> Response:
+    """Return what :func:`list_answer` does, of a page whose JSON is made already."""
     headers = {"x-total-count": str(total)}
     if links := ", ".join(_links(page, total, query)):
         headers["link"] = links
-    return json_answer(adapter.dump_json(adapter.validate_python(rows)), headers=headers)
+    return json_answer(body, headers=headers)
 
 
 def _links(page: Page, total: int, query: str) -> Iterator[str]:

@@ -49,9 +49,18 @@ _PAUSE: Final = 0.5  # seconds before a batch, or a connection, is tried again
 _LOG: Final = logging.getLogger(__name__)
 
 
-def consumed_counter(telemetry: Telemetry) -> Counter:
-    """Return what a consumer counts events with, by topic and outcome: handled, ignored (a repeat), unreadable, ..."""
-    return Counter("kafka_events_consumed_total", "Events handled.", ["topic", "outcome"], registry=telemetry.registry)
+class ConsumerMetrics:
+    """What is counted of events by all consumers of a process.
+
+    Attributes:
+        events: by topic and outcome: handled, ignored (a repeat), unreadable, ..; whoever handles events counts them.
+        lag: messages not yet handled, by topic; the consumer measures it.
+    """
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        registry = telemetry.registry
+        self.events = Counter("kafka_events_consumed_total", "Events handled.", ["topic", "outcome"], registry=registry)
+        self.lag = Gauge("kafka_consumergroup_lag", "Messages not yet handled.", ["topic"], registry=registry)
 
 
 class EventConsumer:
@@ -65,7 +74,7 @@ class EventConsumer:
         batch: messages handed over together, at most.
         session: seconds of silence after which the cluster gives this member's partitions to another.
         faults: what is active in this process; acts on each message before it is handled.
-        telemetry: where the lag is shown, if given.
+        metrics: where the lag is shown.
     """
 
     def __init__(
@@ -78,7 +87,7 @@ class EventConsumer:
         batch: int = 100,
         session: float = 6.0,
         faults: ActiveFaults,
-        telemetry: Telemetry,
+        metrics: ConsumerMetrics,
     ) -> None:
         self._bootstrap = bootstrap
         self._group = group
@@ -88,9 +97,7 @@ class EventConsumer:
         self._session = session
         self._faults = faults
         self._next: dict[TopicPartition, int] = {}
-        self._lag = Gauge(
-            "kafka_consumergroup_lag", "Messages not yet handled.", ["topic"], registry=telemetry.registry
-        )
+        self._lag = metrics.lag
 
     async def run(self) -> None:
         """Consume until cancelled; the first join of a group takes seconds."""

@@ -86,3 +86,9 @@ def context_from_headers(headers: Mapping[str, str], *, lab: bool) -> RequestCon
 
 current: ContextVar[RequestContext | None] = ContextVar("cloudcart_request", default=None)
 """The request being served by the running task, if any."""
+
+
+def carries_fault() -> bool:
+    """Return whether the request being served brings a fault along, which an answer from a cache would hide."""
+    context = current.get()
+    return context is not None and bool(context.inject)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from cloudcart.lab.postgres import Postgres
-from cloudcart.services import WITH_DATABASE
+from cloudcart.settings import WITH_DATABASE
 
 
 @pytest.fixture

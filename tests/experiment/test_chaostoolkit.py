@@ -74,8 +74,8 @@ def test_names_can_be_given():
 
 
 def test_a_link_that_the_shop_has_not_is_told_before_the_run():
-    imported = import_chaostoolkit(SAMPLES / "toxiproxy.json", names={"mysterious": "products->redis"})
-    assert lines(imported)["who-is-this"][1].startswith("products does not use Redis")
+    imported = import_chaostoolkit(SAMPLES / "toxiproxy.json", names={"mysterious": "orders->redis"})
+    assert lines(imported)["who-is-this"][1].startswith("orders does not use Redis")
 
 
 def test_kubernetes_becomes_faults_of_services_and_links():

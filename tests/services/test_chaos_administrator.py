@@ -128,7 +128,7 @@ def test_a_database_that_is_away_is_no_reason_to_wait() -> None:
     ("kind", "target", "users"),
     [
         ("db_slow_query", "gateway", "users, products, orders, notifications"),
-        ("redis_slow", "products", "gateway, users"),
+        ("redis_slow", "orders", "gateway, users, products"),
         ("slow_consumer", "orders", "products, notifications"),
         ("publish_fail", "chaos", "gateway, users"),
     ],

@@ -29,8 +29,8 @@ OF_SERVICES = {
         {OUTBOX}
     """,
     "products": f"""
-        product_views_total product_stock_updates_total low_stock_products inventory_alerts_total {DATABASE} {OUTBOX}
-        {CONSUMER}
+        product_views_total product_stock_updates_total low_stock_products inventory_alerts_total cache_hits_total
+        cache_misses_total redis_errors_total {DATABASE} {OUTBOX} {CONSUMER}
     """,
     "orders": f"""
         orders_created_total orders_by_status order_transitions_total order_payments_total

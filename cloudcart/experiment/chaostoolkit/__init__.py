@@ -21,9 +21,9 @@ from cloudcart.experiment.chaostoolkit.meanings import Begins, Ends, Meaning, Na
 from cloudcart.experiment.chaostoolkit.probes import of_hypothesis
 from cloudcart.experiment.experiment import Experiment, ScheduledFault
 from cloudcart.faults import Fault, parse_fault
-from cloudcart.lab.links import CALLS, WITH_REDIS
+from cloudcart.lab.links import CALLS
 from cloudcart.load import LoadProfile
-from cloudcart.settings import SERVICES
+from cloudcart.settings import SERVICES, WITH_REDIS
 from cloudcart.signals import Objective
 
 _WARMUP: Final = 2.0

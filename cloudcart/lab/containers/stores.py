@@ -13,10 +13,9 @@ from typing import Final
 from cloudcart.lab.containers.container import Image, LabContainer
 from cloudcart.lab.directory import LabDirectory
 from cloudcart.lab.kafka import CLUSTER, Listeners, answers
-from cloudcart.lab.links import WITH_KAFKA
 from cloudcart.lab.ports import LOOPBACK, hold
 from cloudcart.lab.stores import Stores
-from cloudcart.settings import Settings
+from cloudcart.settings import WITH_KAFKA, Settings
 
 _ADMIN: Final = "postgres"
 _AS_OTHER_USER: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")  # images that begin as root need it

@@ -16,15 +16,14 @@ from cloudcart.events import EVENTS
 from cloudcart.exceptions import FaultError
 from cloudcart.faults import LINKS, Fault, LinkFault
 from cloudcart.services.chaos_control.pollers import Poller
-from cloudcart.settings import SERVICES
+from cloudcart.settings import SERVICES, WITH_DATABASE, WITH_KAFKA, WITH_REDIS
 from cloudcart.telemetry.routes import UNMATCHED, Routes
 
 _OPERATIONS: Final = ("/health", "/ready", "/metrics")
-_WITH_DATABASE: Final = ("users", "products", "orders", "notifications")
 _USERS: Final[Mapping[tuple[str, str | None], Collection[str]]] = {
-    ("postgres", None): _WITH_DATABASE,
-    ("redis", None): ("gateway", "users"),
-    ("kafka", "publish"): ("gateway", *_WITH_DATABASE),
+    ("postgres", None): WITH_DATABASE,
+    ("redis", None): WITH_REDIS,
+    ("kafka", "publish"): WITH_KAFKA,
     ("kafka", "consume"): ("products", "notifications"),
 }
 """Which services of the shop use a store, or which side of one."""

@@ -33,7 +33,7 @@ from cloudcart.services.http_client import Response
 from cloudcart.services.problems import problem
 from cloudcart.services.security import Principal, TokenVerifier
 from cloudcart.settings import ServiceName
-from cloudcart.telemetry.context import current
+from cloudcart.telemetry.context import carries_fault
 from cloudcart.telemetry.routes import ROUTE
 
 Headers = Mapping[bytes, bytes]
@@ -142,7 +142,7 @@ class Gateway:
         self, endpoint: Endpoint, method: str, target: str, headers: list[Pair], body: bytes
     ) -> Response:
         upstream = self.upstreams[endpoint.upstream]
-        if self.cache is not None and endpoint.cached and method == "GET" and not _carries_fault():
+        if self.cache is not None and endpoint.cached and method == "GET" and not carries_fault():
             return await self._list(self.cache, upstream, target, headers)
         try:
             response = await upstream.call(method, target, headers, body, endpoint.timeout)
@@ -208,12 +208,6 @@ def _client(scope: Scope, principal: Principal | None) -> str:
 def _allowed(endpoint: Endpoint) -> str:
     methods = [*endpoint.methods, *(["HEAD"] if "GET" in endpoint.methods else []), "OPTIONS"]
     return ", ".join(methods)
-
-
-def _carries_fault() -> bool:
-    """Return whether the request brings a fault for a service behind, which an answer from memory would hide."""
-    context = current.get()
-    return context is not None and bool(context.inject)
 
 
 async def _read_body(receive: Receive) -> bytes:

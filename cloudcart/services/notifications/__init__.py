@@ -11,7 +11,7 @@ from cloudcart.services.notifications.stream import Listeners
 from cloudcart.services.notifications.worker import Worker
 from cloudcart.services.service import Service, internal_router, reset_route
 from cloudcart.settings import Settings
-from cloudcart.stores.consumer import EventConsumer
+from cloudcart.stores.consumer import ConsumerMetrics, EventConsumer
 from cloudcart.stores.inbox import inbox_retention
 
 
@@ -25,7 +25,10 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
     service = Service("notifications", settings, registry)
     listeners = Listeners()
     dead_letters = settings.notifications.dead_letters
-    worker = Worker(service.database, service.publisher, listeners, service.telemetry, dead_letters=dead_letters)
+    metrics = ConsumerMetrics(service.telemetry)
+    worker = Worker(
+        service.database, service.publisher, listeners, service.telemetry, metrics, dead_letters=dead_letters
+    )
     consumer = EventConsumer(
         settings.stores.kafka,
         "notifications",
@@ -34,7 +37,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry | None = None)
         batch=settings.notifications.batch,
         session=settings.stores.kafka_session,
         faults=service.faults,
-        telemetry=service.telemetry,
+        metrics=metrics,
     )
     internal = internal_router(service)
     reset_route(service, internal, worker.reset)

@@ -22,7 +22,7 @@ from cloudcart.services.lists import Listing, Lists
 from cloudcart.services.notifications.messages import details_of, sentence_for
 from cloudcart.services.notifications.models import Notification
 from cloudcart.services.notifications.stream import Listeners
-from cloudcart.stores.consumer import Record, consumed_counter
+from cloudcart.stores.consumer import ConsumerMetrics, Record
 from cloudcart.stores.database import Database, Row, Session
 from cloudcart.stores.inbox import MOVE_WATERMARK, admit
 from cloudcart.stores.publisher import Message, Publisher
@@ -57,7 +57,8 @@ class Worker:
         database: the worker's own.
         publisher: where dead letters go.
         listeners: clients that listen live.
-        telemetry: where events are counted.
+        telemetry: where the time from an event to its effect is counted.
+        consumed: counts the events.
         dead_letters: set aside what cannot be read; else it is not handled, nor what is handed over with it.
     """
 
@@ -67,6 +68,7 @@ class Worker:
         publisher: Publisher,
         listeners: Listeners,
         telemetry: Telemetry,
+        consumed: ConsumerMetrics,
         *,
         dead_letters: bool = True,
     ) -> None:
@@ -75,7 +77,7 @@ class Worker:
         self._publisher = publisher
         self._listeners = listeners
         self._lists = Lists()
-        self._consumed = consumed_counter(telemetry)
+        self._consumed = consumed.events
         self._end_to_end = DurationHistogram(
             "event_end_to_end_seconds",
             "From an event's occurrence to its effect.",

@@ -1,18 +1,23 @@
 """The catalogue: finding, adding, changing and deleting products, and the seed.
 
-The routes call it; it knows the tables and no HTTP. Stock is moved by ``services.products.stock`` alone.
+The routes call it; it knows the tables and no HTTP. Stock is moved by ``services.products.stock`` alone, and what lists
+were found is kept by ``services.products.shared_lists``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Final, LiteralString
 
-from cloudcart.exceptions import RefusedError
+from pydantic_core import to_json
+
+from cloudcart.exceptions import RefusedError, StoreError
 from cloudcart.services.answers import Page
 from cloudcart.services.lists import Listing, Lists
-from cloudcart.services.products.models import NewProduct, ProductChange
+from cloudcart.services.products.models import PRODUCT_LIST, NewProduct, ProductChange
 from cloudcart.services.products.seed import SEED
+from cloudcart.services.products.shared_lists import ListPage, SharedLists
 from cloudcart.services.products.stock import Stock
 from cloudcart.stores.database import Database, Row, Session
 from cloudcart.stores.inbox import MOVE_WATERMARK
@@ -70,20 +75,37 @@ class Catalogue:
         outbox: of the product service.
         stock: moves stock.
         open_orders: asked before a product is deleted.
+        shared: keeps pages of lists; None where that is switched off.
     """
 
-    def __init__(self, database: Database, outbox: Outbox, stock: Stock, open_orders: CountOpenOrders) -> None:
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        stock: Stock,
+        open_orders: CountOpenOrders,
+        shared: SharedLists | None = None,
+    ) -> None:
         self._database = database
         self._outbox = outbox
         self._stock = stock
         self._open_orders = open_orders
+        self._shared = shared
         self._lists = Lists()
 
-    async def page(self, page: Page, category: str | None, search: str | None) -> tuple[list[Row], int]:
-        """Return one page of the products that match, and how many match in all."""
+    async def page(self, page: Page, category: str | None, search: str | None) -> ListPage:
+        """Return one page of the products that match."""
         wanted = {"category": category, "pattern": f"%{_literal(search or '')}%"}
-        async with self._database.session() as session:
-            return await self._lists.page(session, _LISTS[category is not None, bool(search)], wanted, page)
+
+        async def read() -> ListPage:
+            async with self._database.session() as session:
+                listing = _LISTS[category is not None, bool(search)]
+                rows, total = await self._lists.page(session, listing, wanted, page)
+            return ListPage(PRODUCT_LIST.dump_json(PRODUCT_LIST.validate_python(rows)), total)
+
+        if self._shared is None:
+            return await read()
+        return await self._shared.page(to_json([category, search or "", *page]).decode(), read)
 
     async def get(self, product_id: int) -> Row:
         """Return a product, or 404."""
@@ -102,6 +124,7 @@ class Catalogue:
             assert row is not None
             await self._stock.set(work, row["id"], new.stock)
         self._stock.count(work)
+        await self._changed()
         return row | {"stock": new.stock}
 
     async def update(self, product_id: int, change: ProductChange) -> Row:
@@ -112,6 +135,7 @@ class Catalogue:
                 await self._stock.set(work, product_id, change.stock)
             row = _found(await work.row(_UPDATE, fields))
         self._stock.count(work)
+        await self._changed()
         return row
 
     async def set_stock(self, product_id: int, stock: int) -> Row:
@@ -130,6 +154,7 @@ class Catalogue:
                 text = f"open orders ({count}) have this product; set its stock to 0 to stop selling it"
                 raise RefusedError(409, text)
             await session.run(_DELETE, (product_id,))
+        await self._changed()
 
     async def count_low(self, threshold: int) -> int:
         """Return how many products have this stock or less."""
@@ -141,8 +166,10 @@ class Catalogue:
         """Fill an empty catalogue."""
         async with self._database.transaction() as session:
             await session.run(_SEED_LOCK)
-            if await session.row(_ANY) is None:
-                await _add_seed(session)
+            if await session.row(_ANY) is not None:
+                return
+            await _add_seed(session)
+        await self._changed()
 
     async def reset(self) -> None:
         """Be as at the first start (lab only)."""
@@ -150,6 +177,17 @@ class Catalogue:
             await session.run(_EMPTY)
             await session.run(MOVE_WATERMARK)
             await _add_seed(session)
+        await self._changed()
+
+    async def _changed(self) -> None:
+        """Let nobody see an old list any more, who made the change least of all.
+
+        While Redis is away lists are read from the tables. Should it come back with old ones, the event of a changed
+        stock ends them; another change shows when they have been kept for their time.
+        """
+        if self._shared is not None:
+            with suppress(StoreError):
+                await self._shared.expire()
 
 
 async def _add_seed(session: Session) -> None:

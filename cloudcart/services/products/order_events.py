@@ -12,11 +12,10 @@ from typing import Any, Final
 
 from cloudcart.events import OrderStatusChanged, decode
 from cloudcart.services.products.stock import Stock
-from cloudcart.stores.consumer import Record, consumed_counter
+from cloudcart.stores.consumer import ConsumerMetrics, Record
 from cloudcart.stores.database import Database
 from cloudcart.stores.inbox import admit
 from cloudcart.stores.outbox import Outbox, UnitOfWork
-from cloudcart.telemetry.metrics import Telemetry
 
 TOPICS: Final = (OrderStatusChanged.topic,)
 
@@ -40,14 +39,14 @@ class OrderEvents:
         database: the product service's own.
         outbox: of the product service.
         stock: moves stock.
-        telemetry: where events are counted.
+        consumed: counts the events.
     """
 
-    def __init__(self, database: Database, outbox: Outbox, stock: Stock, telemetry: Telemetry) -> None:
+    def __init__(self, database: Database, outbox: Outbox, stock: Stock, consumed: ConsumerMetrics) -> None:
         self._database = database
         self._outbox = outbox
         self._stock = stock
-        self._consumed = consumed_counter(telemetry)
+        self._consumed = consumed.events
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Handle messages of the topic ``order.status_changed``."""

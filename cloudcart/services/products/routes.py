@@ -11,10 +11,9 @@ from pydantic import StringConstraints
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from cloudcart.services.answers import Id, Page, PageWanted, PlainText, json_answer, list_answer
+from cloudcart.services.answers import Id, Page, PageWanted, PlainText, json_answer, page_answer
 from cloudcart.services.products.catalogue import Catalogue
 from cloudcart.services.products.models import (
-    PRODUCT_LIST,
     Lookup,
     NewProduct,
     Product,
@@ -126,9 +125,9 @@ def add_internal_routes(router: APIRouter) -> None:
 
 
 async def _page_of(catalogue: Catalogue, page: Page, category: str | None, search: str | None) -> Response:
-    rows, total = await catalogue.page(page, category, search)
+    found = await catalogue.page(page, category, search)
     query = urlencode({name: value for name, value in (("category", category), ("search", search)) if value})
-    return list_answer(PRODUCT_LIST, rows, total, page, query)
+    return page_answer(found.body, found.total, page, query)
 
 
 def _product(row: Row) -> bytes:
