@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -95,10 +96,9 @@ def end(process: subprocess.Popen[bytes], how: signal.Signals, *, patience: floa
     process.wait()
 
 
-class StoreProcess:
-    """What stores have in common that are processes of this machine; Postgres, Valkey and Broker are made from it."""
+class ChildProcess(ABC):
+    """A process of this machine that belongs to a lab."""
 
-    durable = True
     log: Path
     process: subprocess.Popen[bytes] | None = None
 
@@ -122,17 +122,23 @@ class StoreProcess:
         self.signal(signal.SIGCONT)  # a paused one could not obey
         self.stop()
 
+    @abstractmethod
     def start(self) -> object:
-        """Start it; :meth:`wait_ready` returns when it can be used."""
-        raise NotImplementedError
+        """Start it and return at once."""
 
-    def wait_ready(self, timeout: float = 30.0) -> None:
-        """Wait until it can be used; raises LabError when it cannot in time."""
-        raise NotImplementedError
-
+    @abstractmethod
     def stop(self) -> None:
         """End it. Idempotent."""
-        raise NotImplementedError
+
+
+class StoreProcess(ChildProcess):
+    """What stores have in common that are processes of this machine; Postgres, Valkey and Broker are made from it."""
+
+    durable = True
+
+    @abstractmethod
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """Wait until it can be used; raises LabError when it cannot in time."""
 
     def __enter__(self) -> Self:
         try:

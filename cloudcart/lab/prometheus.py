@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from cloudcart.lab.ports import LOOPBACK, hold
-from cloudcart.lab.process import StoreProcess, end, spawn
+from cloudcart.lab.process import ChildProcess, end, spawn
 
 SCRAPE_INTERVAL: Final = 1.0
 """Seconds between two readings of each service."""
 
 
-class Prometheus(StoreProcess):
+class Prometheus(ChildProcess):
     """One Prometheus server below ``directory`` that reads the services' ``/metrics``; it holds a port until it stops.
 
     Args:

@@ -73,7 +73,12 @@ def list_answer(adapter: TypeAdapter[Any], rows: list[Any], total: int, page: Pa
         page: which page this is.
         query: the request's other parameters, percent-encoded, so that links keep them.
     """
-    return page_answer(adapter.dump_json(adapter.validate_python(rows)), total, page, query)
+    return page_answer(list_json(adapter, rows), total, page, query)
+
+
+def list_json(adapter: TypeAdapter[Any], rows: list[Any]) -> bytes:
+    """Return the entries of a list as JSON; ``adapter`` is of the list's type."""
+    return adapter.dump_json(adapter.validate_python(rows))
 
 
 def page_answer(body: bytes, total: int, page: Page, query: str = "") -> Response:

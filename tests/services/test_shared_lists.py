@@ -96,6 +96,19 @@ def test_a_page_read_before_a_change_and_kept_after_it_is_not_taken_for_new(empt
     run(empty, use)
 
 
+def test_not_even_if_redis_was_emptied_before_the_reading_and_after_the_change(empty: str) -> None:
+    async def use(one: Process, other: Process) -> None:
+        async def read_slowly() -> ListPage:
+            await other.lists.expire()
+            await other.redis.command("FLUSHDB")
+            return OLD
+
+        assert await one.lists.page("all", read_slowly) == OLD
+        assert await one.page(NEW) == NEW
+
+    run(empty, use)
+
+
 def test_a_page_is_kept_for_its_time_at_most(empty: str, eventually: Callable[..., Awaitable[Any]]) -> None:
     async def use(one: Process, _other: Process) -> None:
         assert await one.page(OLD) == OLD

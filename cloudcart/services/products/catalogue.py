@@ -13,7 +13,7 @@ from typing import Final, LiteralString
 from pydantic_core import to_json
 
 from cloudcart.exceptions import RefusedError, StoreError
-from cloudcart.services.answers import Page
+from cloudcart.services.answers import Page, list_json
 from cloudcart.services.lists import Listing, Lists
 from cloudcart.services.products.models import PRODUCT_LIST, NewProduct, ProductChange
 from cloudcart.services.products.seed import SEED
@@ -101,7 +101,7 @@ class Catalogue:
             async with self._database.session() as session:
                 listing = _LISTS[category is not None, bool(search)]
                 rows, total = await self._lists.page(session, listing, wanted, page)
-            return ListPage(PRODUCT_LIST.dump_json(PRODUCT_LIST.validate_python(rows)), total)
+            return ListPage(list_json(PRODUCT_LIST, rows), total)
 
         if self._shared is None:
             return await read()

@@ -67,15 +67,17 @@ class SharedLists:
         key = f"catalogue:list:{name}"
         try:
             generation, kept = await self._redis.command("MGET", _GENERATION, key)
+            if generation is None:  # Redis is new, or was emptied
+                generation = await self._begin_generation()
         except StoreError:
             return await read()
-        page = _page_of(kept, generation or "")
+        page = _page_of(kept, generation)
         if page is not None:
             self._hits.inc()
             return page
         self._misses.inc()
         page = await read()
-        value = b"%s\n%d\n%s" % ((generation or "").encode(), page.total, page.body)
+        value = b"%s\n%d\n%s" % (generation.encode(), page.total, page.body)
         with suppress(StoreError):  # the next one who wants it reads again
             await self._redis.command("SET", key, value, "PX", self._milliseconds)
         return page
@@ -86,12 +88,18 @@ class SharedLists:
         Raises:
             StoreError: Redis is away, and may still have the pages when it comes back.
         """
-        await self._redis.command("SET", _GENERATION, secrets.token_hex(8))
+        await self._begin_generation()
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Handle messages of the topic ``product.stock_changed``; raises as :meth:`expire`, to be called again."""
         await self.expire()
         self._consumed.events.labels(ProductStockChanged.topic, "handled").inc(len(records))
+
+    async def _begin_generation(self) -> str:
+        """Return the name of the one that begins now. No two have the same, as they might if they were counted."""
+        generation = secrets.token_hex(8)
+        await self._redis.command("SET", _GENERATION, generation)
+        return generation
 
 
 def _page_of(kept: str | None, generation: str) -> ListPage | None:
